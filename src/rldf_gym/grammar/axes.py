@@ -1,0 +1,71 @@
+"""The values that a compiled grammar is made of."""
+
+from dataclasses import dataclass
+
+COARSE_AXIS_NAMES = ("scene",)
+"""Axes that describe the whole picture; every other axis is fine (paper §3, rewards)."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One choice in the description; its values are ordered, so neighbours should mean alike.
+
+    Attributes:
+        name: The rule that names the choice, such as ``noun``.
+        values: The words ``[n_values]``; ``""`` where an ``[optional]`` part is left out.
+        classes: What perception calls each value ``[n_values]``: its alias, else the word itself.
+        groups: For each value ``[n_values]``, the rules on its way down the vocabulary tree below
+            the axis, such as ``("outdoor",)``; ``()`` for a value that stands in the axis itself.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    classes: tuple[str, ...]
+    groups: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One way to fill a place in the sentence.
+
+    Attributes:
+        text: The words that the prompt shows, with the fixed words of an ``[optional]`` part.
+        value: The words that name the choice.
+        perceived: What perception calls it; ``None`` where the file gives no alias.
+        group: The rules on its way down the vocabulary tree.
+        line: Where it stands in the file, counted from 1.
+    """
+
+    text: str
+    value: str
+    perceived: str | None
+    group: tuple[str, ...]
+    line: int
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One place in the sentence: fixed text if there is one phrase for it, else an axis."""
+
+    name: str
+    phrases: tuple[Phrase, ...]
+
+    @property
+    def is_axis(self) -> bool:
+        """Whether there is anything to choose."""
+        return len(self.phrases) > 1
+
+    def as_axis(self) -> Axis:
+        """This place as its users see it."""
+        return Axis(
+            name=self.name,
+            values=tuple(phrase.value for phrase in self.phrases),
+            classes=tuple(
+                phrase.value if phrase.perceived is None else phrase.perceived
+                for phrase in self.phrases
+            ),
+            groups=tuple(phrase.group for phrase in self.phrases),
+        )

@@ -1,0 +1,51 @@
+"""Grammar files: the shipped ones by name, a user's own by path."""
+
+from pathlib import Path
+
+from rldf_gym.grammar.faults import GrammarError
+from rldf_gym.grammar.grammar import Grammar, compile_grammar
+
+_SUFFIX = ".lark"
+_PACKAGE = Path(__file__).resolve().parents[1]
+_FOLDERS = (_PACKAGE / "grammars", _PACKAGE.parents[1] / "grammars")
+"""In an installed wheel the files lie in the package; in a checkout, at its top."""
+
+
+def shipped_grammars() -> tuple[str, ...]:
+    """The names of the grammars that come with the package, in alphabetical order."""
+    return tuple(sorted(_shipped_files()))
+
+
+def load_grammar(grammar: str | Path | Grammar) -> Grammar:
+    """A grammar by the name of a shipped one, by path, or as it is.
+
+    Raises:
+        GrammarError: No such name or file, a file that cannot be read, or a fault in the grammar.
+    """
+    if isinstance(grammar, Grammar):
+        return grammar
+    if not isinstance(grammar, str | Path):
+        raise GrammarError(
+            f"a grammar is a name, a path or a Grammar, not {type(grammar).__name__}"
+        )
+    path = _shipped_files().get(str(grammar), Path(grammar))
+    return compile_grammar(_read(path), path.stem)
+
+
+def _shipped_files() -> dict[str, Path]:
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
+    return {} if folder is None else {path.stem: path for path in folder.glob(f"*{_SUFFIX}")}
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise GrammarError(
+            f"no grammar {str(path)!r}: neither a file nor one of the shipped grammars"
+            f" ({', '.join(shipped_grammars())})"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise GrammarError(f"grammar file {str(path)!r} is not UTF-8 text") from error
+    except (OSError, ValueError) as error:
+        raise GrammarError(f"grammar file {str(path)!r} cannot be read: {error}") from error
