@@ -1,0 +1,46 @@
+"""Which words a closed-vocabulary text encoder knows, from its tokenizer's vocab.json alone."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from rldf_gym.generation.contracts import GenerationError
+
+_WORD_END = "</w>"
+_WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\w\s]|_)+")
+"""How CLIP's tokenizer cuts a sentence: contractions, runs of letters, digits, runs of marks."""
+
+
+def words_in(text: str) -> list[str]:
+    """The lower-case words of a text, cut as CLIP's tokenizer cuts it."""
+    return _WORD.findall(text.lower())
+
+
+def read_known_words(vocabulary: Path) -> frozenset[str]:
+    """Words that are one whole-word token ("word</w>") in a CLIP tokenizer's vocab.json.
+
+    Raises:
+        GenerationError: naming the file, when it is missing or not a vocabulary.
+    """
+    try:
+        tokens = json.loads(vocabulary.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GenerationError(f"cannot read the vocabulary {vocabulary}: {error}") from error
+    if not isinstance(tokens, dict):
+        raise GenerationError(f"{vocabulary} is not a tokenizer vocabulary: it maps no tokens")
+    return frozenset(token.removesuffix(_WORD_END) for token in tokens if token.endswith(_WORD_END))
+
+
+def refuse_unknown_words(texts: Iterable[str], known_words: frozenset[str], name: str) -> None:
+    """Refuse texts with words that the generator `name` never learned.
+
+    Raises:
+        GenerationError: listing the unknown words.
+    """
+    unknown = sorted({word for text in texts for word in words_in(text)} - known_words)
+    if unknown:
+        raise GenerationError(
+            f"the generator {name!r} never learned the words {', '.join(map(repr, unknown))}; "
+            "use words that it knows, or a generator that reads any text, such as 'sd14'"
+        )

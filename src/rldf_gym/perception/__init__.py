@@ -1,0 +1,84 @@
+"""Pixels to meaning.
+
+Three models look at a picture: a detector (objects and people), a scene classifier and CLIP. What
+they saw is stored; `PictureReader` turns it into a grammar's terms. Making a perception is cheap:
+weights are loaded at the first look.
+"""
+
+from pathlib import Path
+
+from rldf_gym.model_loading import EMBEDDED
+from rldf_gym.perception.clip import OpenClip
+from rldf_gym.perception.contracts import (
+    DetectionModel,
+    Output,
+    Perception,
+    PerceptionError,
+    PictureModel,
+    Reading,
+    SceneModel,
+    Senses,
+    TextEmbedder,
+    TextPictureModel,
+)
+from rldf_gym.perception.detector import UltralyticsDetector
+from rldf_gym.perception.readers import PictureReader
+from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
+from rldf_gym.perception.zero_shot import clip_reading, zero_shot
+
+__all__ = [
+    "DetectionModel",
+    "OpenClip",
+    "Output",
+    "Perception",
+    "PerceptionError",
+    "PictureModel",
+    "PictureReader",
+    "Reading",
+    "SceneModel",
+    "Senses",
+    "TextEmbedder",
+    "TextPictureModel",
+    "UltralyticsDetector",
+    "UltralyticsSceneClassifier",
+    "clip_reading",
+    "make_perception",
+    "zero_shot",
+]
+
+
+def make_perception(
+    spec: str | Path | Perception = "embedded", device: str | None = None
+) -> Perception:
+    """Perception by name, from a folder, or the perception itself.
+
+    Args:
+        spec: "embedded" for the models that ship with the package; a `Path` to a folder with the
+            subfolder clip and, where there are such models, detector and scene_classifier; or a
+            ready perception.
+        device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
+
+    Raises:
+        PerceptionError: for an unknown name or device, listing the known ones, and for missing or
+            damaged configurations.
+    """
+    if isinstance(spec, Perception):
+        return spec
+    if isinstance(spec, Path):
+        detector, scenes = spec / "detector", spec / "scene_classifier"
+        return Perception(
+            clip=OpenClip(spec / "clip", device),
+            detector=UltralyticsDetector(detector, device) if detector.is_dir() else None,
+            scene_classifier=(
+                UltralyticsSceneClassifier(scenes, device) if scenes.is_dir() else None
+            ),
+        )
+    if spec != "embedded":
+        raise PerceptionError(
+            f"unknown perception {spec!r}; known: embedded, a pathlib.Path to a folder of models"
+        )
+    return Perception(
+        clip=OpenClip(EMBEDDED / "clip", device),
+        detector=UltralyticsDetector(EMBEDDED / "detector", device),
+        scene_classifier=UltralyticsSceneClassifier(EMBEDDED / "scene_classifier", device),
+    )

@@ -1,0 +1,121 @@
+"""Pictures and prompts in one space: an open_clip model from a local folder."""
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.model_loading import ModelFolder, check_device_name, open_device, silence
+from rldf_gym.perception.contracts import Output, PerceptionError
+from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
+
+if TYPE_CHECKING:
+    import torch
+
+_WEIGHTS_FILE = "open_clip_model.safetensors"
+_CONFIG_FILE = "open_clip_config.json"
+_BATCH = 64
+
+
+class OpenClip:
+    """Meets the `TextPictureModel` protocol; weights are loaded at the first look.
+
+    Args:
+        path: folder in open_clip's own format: open_clip_config.json, open_clip_model.safetensors
+            and, where the text configuration names a Hugging Face tokenizer, its files.
+        device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
+
+    Raises:
+        PerceptionError: for an unknown device.
+    """
+
+    def __init__(self, path: Path, device: str | None = None) -> None:
+        check_device_name(device, PerceptionError)
+        self._folder = ModelFolder(path, (_CONFIG_FILE, _WEIGHTS_FILE), PerceptionError)
+        self._device = device
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sha256 hex of weights and configuration."""
+        return self._folder.content_hash()
+
+    @functools.cached_property
+    def logit_scale(self) -> float:
+        """What cosines are multiplied with; read from the weights file without torch."""
+        from safetensors import safe_open
+
+        self._folder.check()
+        path = self._folder.path / _WEIGHTS_FILE
+        with safe_open(path, framework="np") as weights:
+            names = tuple(weights.keys())
+            if "logit_scale" not in names:
+                raise PerceptionError(f"{path} holds no logit_scale; {self._folder.mend}")
+            return math.exp(float(weights.get_tensor("logit_scale")))
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
+        """Unit embedding of every picture; see `TextPictureModel`."""
+        check_pictures(pictures)
+        outputs: list[Output] = []
+        for start in range(0, len(pictures), _BATCH):
+            outputs += [{"embedding": row} for row in self._embed(pictures[start : start + _BATCH])]
+        return outputs
+
+    def embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit embeddings float32 `[n, d]` of prompts `[n]`."""
+        import torch
+
+        model, tokenizer, device = self._loaded
+        batches: list[NDArray[np.float32]] = []
+        for start in range(0, len(prompts), _BATCH):
+            with torch.inference_mode():
+                tokens = tokenizer(list(prompts[start : start + _BATCH])).to(device)
+                batches.append(model.encode_text(tokens, normalize=True).cpu().numpy())
+        return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
+
+    def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        import torch
+
+        model, _, device = self._loaded
+        with torch.inference_mode():
+            square = _prepare(to_tensor(pictures, device), model.visual.preprocess_cfg)
+            embeddings: NDArray[np.float32] = (
+                model.encode_image(square, normalize=True).cpu().numpy()
+            )
+        return embeddings
+
+    @functools.cached_property
+    def _loaded(self) -> "tuple[Any, Any, torch.device]":
+        """Model, tokenizer and device."""
+        device = open_device(self._device, PerceptionError)
+        self._folder.check()
+        source = f"local-dir:{self._folder.path}"
+        with silence():
+            import open_clip
+
+            try:
+                model = open_clip.create_model(source, precision="fp32", device=device)
+                tokenizer = open_clip.get_tokenizer(source)
+            except Exception as error:  # open_clip and what is under it raise their own kinds
+                raise PerceptionError(
+                    f"{self._folder.path / _WEIGHTS_FILE} does not fit {_CONFIG_FILE} [{error}]; "
+                    f"{self._folder.mend}"
+                ) from error
+        return model.eval(), tokenizer, device
+
+
+def _prepare(pictures: "torch.Tensor", settings: dict[str, Any]) -> "torch.Tensor":
+    """Resize and normalise `[n, 3, H, W]` in 0..1 by open_clip's preprocess settings."""
+    size = settings["size"]
+    side = size if isinstance(size, int) else size[0]
+    mode = settings.get("resize_mode", "shortest")
+    if mode == "longest":
+        square, _ = letterbox(pictures, side, fill=settings.get("fill_color", 0) / 255)
+    else:
+        square = (squash if mode == "squash" else centre_square)(pictures, side)
+    mean = pictures.new_tensor(settings["mean"]).view(3, 1, 1)
+    deviation = pictures.new_tensor(settings["std"]).view(3, 1, 1)
+    return (square - mean) / deviation

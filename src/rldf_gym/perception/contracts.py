@@ -1,0 +1,140 @@
+"""What perception gives: model outputs, which are stored, and readings, which are recomputed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.errors import RLDFError
+
+Output = dict[str, NDArray[np.generic]]
+"""What one model saw in one picture: named arrays, independent of any grammar."""
+
+TextEmbedder = Callable[[Sequence[str]], NDArray[np.float32]]
+"""Prompts `[n]` to unit CLIP text embeddings float32 `[n, d]`; may answer from a store."""
+
+
+class PerceptionError(RLDFError):
+    """A perception model that is unknown, cannot be loaded, or was given no picture."""
+
+
+class PictureModel(Protocol):
+    """A model that looks at pictures."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identity of everything that decides its outputs, as sha256 hex; needs no torch."""
+        ...
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
+        """Look at pictures uint8 `[n, H, W, 3]`, RGB; one output for each."""
+        ...
+
+
+class SceneModel(PictureModel, Protocol):
+    """A model whose output is {"probabilities": float32 `[n_classes]`, summing to 1}."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the probabilities are of, in their order."""
+        ...
+
+
+class DetectionModel(PictureModel, Protocol):
+    """A model whose output is one row per object, most confident first.
+
+    {"classes": int64 `[k]`, "confidences": float32 `[k]`, "boxes": float32 `[k, 4]`, xyxy as
+    fractions of width and height, 0..1}.
+    """
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What "classes" indexes."""
+        ...
+
+    @property
+    def threshold(self) -> float:
+        """Least confidence of an object in the output, 0..1."""
+        ...
+
+
+class TextPictureModel(PictureModel, Protocol):
+    """A CLIP model, whose output is {"embedding": float32 `[d]`, unit}."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What it multiplies cosines with before a softmax; needs no torch."""
+        ...
+
+    def embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit embeddings float32 `[n, d]` of prompts `[n]`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Senses:
+    """What reading needs to know about the models, without the models.
+
+    Attributes:
+        embed: text embeddings by the CLIP model whose picture embeddings are read.
+        logit_scale: of the same CLIP model.
+        detector_classes: classes the detector knows, () where there is none.
+        detector_threshold: least confidence of a detection, 0..1.
+        scene_classes: classes the scene classifier knows, () where there is none.
+    """
+
+    embed: TextEmbedder
+    logit_scale: float
+    detector_classes: tuple[str, ...] = ()
+    detector_threshold: float = 0.0
+    scene_classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Perception:
+    """The models that look at a picture; CLIP is always there."""
+
+    clip: TextPictureModel
+    detector: DetectionModel | None = None
+    scene_classifier: SceneModel | None = None
+
+    def models(self) -> Mapping[str, PictureModel]:
+        """Every model that is there by name, named as in `PictureReader.read`'s arguments."""
+        models: dict[str, PictureModel] = {"clip": self.clip}
+        if self.detector is not None:
+            models["detector"] = self.detector
+        if self.scene_classifier is not None:
+            models["scene_classifier"] = self.scene_classifier
+        return models
+
+    def senses(self, embed: TextEmbedder | None = None) -> Senses:
+        """What reading needs to know about these models.
+
+        Args:
+            embed: a stored twin of `clip.embed_texts`; None asks the model every time.
+        """
+        detector, scenes = self.detector, self.scene_classifier
+        return Senses(
+            embed=self.clip.embed_texts if embed is None else embed,
+            logit_scale=self.clip.logit_scale,
+            detector_classes=() if detector is None else detector.class_names,
+            detector_threshold=0.0 if detector is None else detector.threshold,
+            scene_classes=() if scenes is None else scenes.class_names,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """One picture in a grammar's terms.
+
+    Attributes:
+        values: int64 `[n_axes]`, the label read on every axis, -1 where nothing could be read.
+        confidence: float32 `[n_axes]`, 0..1, 0 where nothing could be read.
+        embedding: float32 `[d]`, unit CLIP embedding of the picture.
+    """
+
+    values: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    embedding: NDArray[np.float32]

@@ -1,0 +1,96 @@
+"""Which objects are where: an ultralytics detector with shipped weights."""
+
+import functools
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.model_loading import check_device_name, open_device
+from rldf_gym.perception.contracts import Output, PerceptionError
+from rldf_gym.perception.pixels import Placement, check_pictures, letterbox, to_tensor
+from rldf_gym.perception.weights import load_network, model_folder, read_config
+
+if TYPE_CHECKING:
+    import torch
+
+_BATCH = 32
+_MAX_OBJECTS = 50
+_NMS_SECONDS_PER_PICTURE = 60.0
+"""ultralytics drops pictures when suppression takes long; a slow machine must see the same."""
+
+
+class UltralyticsDetector:
+    """Meets the `DetectionModel` protocol; weights are loaded at the first look.
+
+    Args:
+        path: folder with config.json ("architecture", "class_names", "image_size", "confidence",
+            "iou") and model.safetensors.
+        device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
+
+    Raises:
+        PerceptionError: for an unknown device, or a missing or damaged configuration.
+    """
+
+    def __init__(self, path: Path, device: str | None = None) -> None:
+        check_device_name(device, PerceptionError)
+        self._folder = model_folder(path)
+        self._device = device
+        config = read_config(
+            self._folder,
+            {"class_names": list, "image_size": int, "confidence": float, "iou": float},
+        )
+        self.class_names: tuple[str, ...] = tuple(config["class_names"])
+        self.threshold = float(config["confidence"])
+        self._image_size = int(config["image_size"])
+        self._iou = float(config["iou"])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sha256 hex of weights and configuration."""
+        return self._folder.content_hash()
+
+    def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
+        """Objects in every picture, most confident first; see `DetectionModel`."""
+        check_pictures(pictures)
+        outputs: list[Output] = []
+        for start in range(0, len(pictures), _BATCH):
+            outputs += self._detect(pictures[start : start + _BATCH])
+        return outputs
+
+    def _detect(self, pictures: NDArray[np.uint8]) -> list[Output]:
+        import torch
+
+        network, device = self._network
+        from ultralytics.utils.nms import non_max_suppression
+
+        with torch.inference_mode():
+            square, placement = letterbox(to_tensor(pictures, device), self._image_size)
+            found = non_max_suppression(
+                network(square),
+                conf_thres=self.threshold,
+                iou_thres=self._iou,
+                max_det=_MAX_OBJECTS,
+                nc=len(self.class_names),
+                max_time_img=_NMS_SECONDS_PER_PICTURE,
+                end2end=network.end2end,
+            )
+        return [_output(rows.cpu().numpy(), placement) for rows in found]
+
+    @functools.cached_property
+    def _network(self) -> "tuple[Any, torch.device]":
+        device = open_device(self._device, PerceptionError)
+        return load_network(self._folder, "DetectionModel", device), device
+
+
+def _output(rows: NDArray[np.float32], placement: Placement) -> Output:
+    """Rows (x1, y1, x2, y2, confidence, class) in letterbox pixels, as stored."""
+    rows = rows[np.argsort(-rows[:, 4], kind="stable")]
+    corner = np.array([placement.left, placement.top] * 2, np.float32)
+    extent = np.array([placement.width, placement.height] * 2, np.float32)
+    return {
+        "classes": rows[:, 5].astype(np.int64),
+        "confidences": rows[:, 4].astype(np.float32),
+        "boxes": np.clip((rows[:, :4] - corner) / extent, 0, 1).astype(np.float32),
+    }

@@ -1,0 +1,113 @@
+"""Reading axes by CLIP alone: the picture against prompts that differ only in that axis."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.grammar import Grammar
+from rldf_gym.perception.contracts import Reading, TextEmbedder
+
+_MAX_SWEEPS = 20
+
+
+def clip_reading(
+    grammar: Grammar,
+    embedding: NDArray[np.float32],
+    embed: TextEmbedder,
+    logit_scale: float,
+) -> Reading:
+    """Read every axis by CLIP alone, without detector and scene classifier.
+
+    Args:
+        grammar: whose axes are read.
+        embedding: unit CLIP embedding of the picture, float32 `[d]`.
+        embed: text embeddings by the same CLIP model.
+        logit_scale: of the same CLIP model.
+    """
+    unread = np.full(grammar.n_axes, -1, np.int64)
+    values, confidence = zero_shot(grammar, embedding, unread, embed, logit_scale)
+    return Reading(values, confidence, embedding)
+
+
+def zero_shot(
+    grammar: Grammar,
+    embedding: NDArray[np.float32],
+    values: NDArray[np.int64],
+    embed: TextEmbedder,
+    logit_scale: float,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Fill the unread axes of a state by CLIP zero-shot.
+
+    Every axis is compared over the prompts that differ only in it. Unread axes depend on one
+    another through those prompts, so they are set in turns, the longest first, until none changes
+    (coordinate ascent on the cosine), once from the first value of each and once from the last;
+    the better end counts. Deterministic.
+
+    Args:
+        grammar: whose axes are read.
+        embedding: unit CLIP embedding of the picture, float32 `[d]`.
+        values: int64 `[n_axes]`, -1 where an axis is to be read; the others are kept.
+        embed: text embeddings by the same CLIP model; asked once for every prompt it needs.
+        logit_scale: of the same CLIP model.
+
+    Returns:
+        All values int64 `[n_axes]`, and float32 `[n_axes]` the softmax of logit_scale times cosine
+        at each value that was read here, 1 where it was given.
+    """
+    free = sorted(np.flatnonzero(values < 0).tolist(), key=lambda axis: -int(grammar.nvec[axis]))
+    cosines = _Cosines(grammar, embedding, embed)
+    best, best_cosine = values.copy(), -np.inf
+    for start in (np.zeros_like(values), grammar.nvec - 1):
+        state = _ascend(np.where(values < 0, start, values), free, cosines)
+        cosine = float(cosines(state[np.newaxis])[0])
+        if cosine > best_cosine:
+            best, best_cosine = state, cosine
+    confidence = np.ones(grammar.n_axes, np.float32)
+    for axis in free:
+        logits = logit_scale * cosines(_varied(best, axis, int(grammar.nvec[axis])))
+        chances = np.exp(logits - logits.max())
+        confidence[axis] = chances[best[axis]] / chances.sum()
+    return best, confidence
+
+
+class _Cosines:
+    """Cosine of one picture with the prompts of states; every prompt is embedded once."""
+
+    def __init__(
+        self, grammar: Grammar, embedding: NDArray[np.float32], embed: TextEmbedder
+    ) -> None:
+        self.nvec = grammar.nvec
+        self._decode = grammar.decode
+        self._embedding = embedding
+        self._embed = embed
+        self._known: dict[str, float] = {}
+
+    def __call__(self, states: NDArray[np.int64]) -> NDArray[np.float64]:
+        prompts = [self._decode(state) for state in states]
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in self._known]
+        if new:
+            cosines = self._embed(new) @ self._embedding
+            self._known.update(zip(new, cosines.tolist(), strict=True))
+        return np.array([self._known[prompt] for prompt in prompts])
+
+
+def _ascend(state: NDArray[np.int64], free: Sequence[int], cosines: _Cosines) -> NDArray[np.int64]:
+    for _ in range(_MAX_SWEEPS):
+        before = state.copy()
+        for axis in free:
+            candidates = _varied(state, axis, int(cosines.nvec[axis]))
+            scores = cosines(candidates)
+            # A tie keeps the value, so every change is a gain and the ascent ends.
+            if scores.max() > scores[state[axis]]:
+                state = candidates[scores.argmax()]
+        if np.array_equal(state, before):
+            break
+    return state
+
+
+def _varied(state: NDArray[np.int64], axis: int, n_values: int) -> NDArray[np.int64]:
+    """The states `[n_values, n_axes]` that differ from this one only in that axis."""
+    states = np.repeat(state[np.newaxis], n_values, axis=0)
+    states[:, axis] = np.arange(n_values)
+    return states

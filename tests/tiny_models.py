@@ -1,0 +1,212 @@
+"""Tiny models with random weights, saved in the very formats of the shipped ones."""
+
+import graphlib
+import json
+from pathlib import Path
+from typing import Any
+
+WORDS = (
+    *("a", "photo", "of", "one", "many", "dog", "car"),
+    *("and", "no", "people", "in", "park", "snow", "street"),
+)
+NOUNS = ("dog", "car", "person")
+SCENES = ("park", "snow", "street")
+
+_BACKBONE = [
+    [-1, 1, "Conv", [8, 3, 2]],
+    [-1, 1, "Conv", [16, 3, 2]],
+    [-1, 1, "C2f", [16, True]],
+    [-1, 1, "Conv", [32, 3, 2]],
+    [-1, 1, "Conv", [32, 3, 2]],
+]
+
+
+def word_level_merges(words: tuple[str, ...]) -> list[tuple[str, str]]:
+    """BPE merges under which every word becomes exactly one token, "word</w>".
+
+    Each word is built from its first letter on. Where another word begins with a pair of letters
+    that stands inside this word, that merge must come later than the one which takes the pair's
+    first letter away: a partial order.
+    """
+    chains = {word: _chain(word) for word in words}
+    beginnings = {chain[0] for chain in chains.values() if chain}
+    order: graphlib.TopologicalSorter[tuple[str, str]] = graphlib.TopologicalSorter()
+    for word, chain in chains.items():
+        letters = _letters(word)
+        for position, merge in enumerate(chain):
+            order.add(merge, *chain[:position])
+            inner = tuple(letters[position + 1 : position + 3])
+            if len(inner) == 2 and inner in beginnings and inner != chain[0]:
+                order.add((inner[0], inner[1]), merge)
+    return list(order.static_order())
+
+
+def _letters(word: str) -> list[str]:
+    return [*word[:-1], word[-1] + "</w>"]
+
+
+def _chain(word: str) -> list[tuple[str, str]]:
+    letters = _letters(word)
+    return [("".join(letters[:end]), letters[end]) for end in range(1, len(letters))]
+
+
+def save_tokenizer(folder: Path, words: tuple[str, ...] = WORDS) -> int:
+    """Write vocab.json and merges.txt of a word-level CLIP tokenizer; gives the vocabulary size."""
+    merges = word_level_merges(words)
+    tokens = dict.fromkeys(letter for word in words for letter in _letters(word))
+    tokens.update(dict.fromkeys(left + right for left, right in merges))
+    tokens.update(dict.fromkeys(("<|startoftext|>", "<|endoftext|>")))
+    folder.mkdir(parents=True, exist_ok=True)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text(
+        "#version: 0.2\n" + "".join(f"{left} {right}\n" for left, right in merges)
+    )
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 16})
+    )
+    return len(vocabulary)
+
+
+def save_text_to_image(folder: Path) -> Path:
+    """A Stable Diffusion folder: factor 8, half-precision safetensors, a few thousand weights."""
+    import diffusers
+    import torch
+    from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+    torch.manual_seed(0)
+    size = save_tokenizer(folder / "tokenizer")
+    text = CLIPTextConfig(
+        vocab_size=size,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        bos_token_id=size - 2,
+        eos_token_id=size - 1,
+        pad_token_id=size - 1,
+    )
+    unet = diffusers.UNet2DConditionModel(
+        sample_size=4,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+        norm_num_groups=4,
+    )
+    vae = diffusers.AutoencoderTiny(
+        encoder_block_out_channels=(8, 8, 8, 8),
+        decoder_block_out_channels=(8, 8, 8, 8),
+        num_encoder_blocks=(1, 1, 1, 1),
+        num_decoder_blocks=(1, 1, 1, 1),
+    )
+    pipeline = diffusers.StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text),
+        tokenizer=CLIPTokenizer.from_pretrained(folder / "tokenizer"),
+        unet=unet,
+        scheduler=diffusers.DPMSolverMultistepScheduler(prediction_type="v_prediction"),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.to(torch.float16).save_pretrained(folder)
+    # transformers 5 saves tokenizer.json alone; the vocabulary check reads vocab.json.
+    save_tokenizer(folder / "tokenizer")
+    return folder
+
+
+def detector_architecture() -> dict[str, Any]:
+    return {
+        "nc": len(NOUNS),
+        "backbone": _BACKBONE,
+        "head": [[[3, 4], 1, "Detect", ["nc"]]],
+    }
+
+
+def scene_architecture() -> dict[str, Any]:
+    return {
+        "nc": len(SCENES),
+        "backbone": _BACKBONE[:4],
+        "head": [[-1, 1, "Classify", ["nc"]]],
+    }
+
+
+def save_detector(folder: Path) -> Path:
+    """A detector so unsure that with a threshold near 0 it finds something everywhere."""
+    config = {
+        "architecture": detector_architecture(),
+        "class_names": list(NOUNS),
+        "image_size": 64,
+        "confidence": 1e-6,
+        "iou": 0.5,
+    }
+    return _save_ultralytics(folder, "DetectionModel", config)
+
+
+def save_scene_classifier(folder: Path) -> Path:
+    config = {
+        "architecture": scene_architecture(),
+        "class_names": list(SCENES),
+        "image_size": 64,
+    }
+    return _save_ultralytics(folder, "ClassificationModel", config)
+
+
+def _save_ultralytics(folder: Path, kind: str, config: dict[str, Any]) -> Path:
+    import copy
+
+    import torch
+    from safetensors.torch import save_file
+    from ultralytics.nn import tasks
+
+    torch.manual_seed(0)
+    network = getattr(tasks, kind)(copy.deepcopy(config["architecture"]), verbose=False)
+    folder.mkdir(parents=True)
+    weights = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    save_file(weights, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def save_clip(folder: Path, *, with_tokenizer: bool = True) -> Path:
+    """An open_clip folder, with a word-level tokenizer beside it or with open_clip's own."""
+    import open_clip
+    import torch
+    from safetensors.torch import save_file
+
+    torch.manual_seed(0)
+    folder.mkdir(parents=True)
+    text: dict[str, Any] = {"context_length": 16, "vocab_size": 49408, "width": 16}
+    if with_tokenizer:
+        text |= {"vocab_size": save_tokenizer(folder), "hf_tokenizer_name": "local"}
+    config = {
+        "model_cfg": {
+            "embed_dim": 8,
+            "vision_cfg": {
+                "image_size": 32,
+                "layers": 1,
+                "width": 16,
+                "patch_size": 8,
+                "head_width": 8,
+            },
+            "text_cfg": text | {"heads": 2, "layers": 1},
+        },
+        "preprocess_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]},
+    }
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    model = open_clip.create_model(f"local-dir:{folder}")
+    weights = {name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(weights, folder / "open_clip_model.safetensors")
+    return folder
+
+
+def truncate(path: Path) -> None:
+    """Cut a file in half, as an interrupted copy would."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
