@@ -1,0 +1,181 @@
+"""Command line of the embedded world's workshop; one command renders, one trains each model."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tools.embedded_world.batches import PictureSource
+
+app = typer.Typer(no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+Runs = Annotated[Path, typer.Option(help="Folder of corpora, checkpoints and finished models.")]
+Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:0, mps.")]
+Steps = Annotated[int, typer.Option(help="Optimiser steps in all.")]
+Batch = Annotated[int, typer.Option(help="Pictures a step.")]
+Seed = Annotated[int, typer.Option(help="Decides initial weights, batches and noise.")]
+
+CORPORA = {  # name: (pictures, seed, share composed tidily)
+    "train": (60_000, 1, 0.67),
+    "judge": (20_000, 2, 0.5),
+    "validation": (4_000, 3, 0.5),
+    "test": (6_000, 4, 0.5),
+}
+RESTORED = 20_000  # pictures of the training corpus that also pass through the autoencoder
+
+
+@app.command()
+def render(
+    cutouts: Annotated[Path, typer.Option(help="Where the two Debian packages were unpacked.")],
+    runs: Runs = Path("runs"),
+    workers: Annotated[int, typer.Option(help="Processes that render side by side.")] = 2,
+) -> None:
+    """Render every corpus that is not there yet."""
+    from tools.embedded_world.corpus import render_corpus
+
+    for name, (count, seed, tidy_share) in CORPORA.items():
+        if not (runs / name / "corpus.json").exists():
+            render_corpus(cutouts, runs / name, count, seed, tidy_share, workers)
+
+
+@app.command()
+def autoencoder(
+    runs: Runs = Path("runs"),
+    device: Device = "cpu",
+    steps: Steps = 5_500,
+    batch: Batch = 48,
+    seed: Seed = 0,
+) -> None:
+    """Train the autoencoder."""
+    from tools.embedded_world.autoencoder import save_autoencoder, train_autoencoder
+    from tools.embedded_world.corpus import Corpus
+    from tools.embedded_world.training_loop import Plan
+
+    plan = Plan(runs / "autoencoder", steps, 2e-3, seed, device, averaging=0.999)
+    model = train_autoencoder(Corpus.open(runs / "train"), plan, batch)
+    save_autoencoder(model, runs / "autoencoder" / "vae")
+
+
+@app.command()
+def text_to_image(
+    runs: Runs = Path("runs"),
+    device: Device = "cpu",
+    steps: Steps = 8_000,
+    guidance_steps: Annotated[int, typer.Option(help="Steps of the second phase.")] = 800,
+    batch: Batch = 48,
+    seed: Seed = 0,
+) -> None:
+    """Train the text-to-image model on the finished autoencoder's latents."""
+    from diffusers import AutoencoderTiny
+
+    from tools.embedded_world import text_to_image as model_room
+    from tools.embedded_world.corpus import Corpus
+    from tools.embedded_world.tokenizer import build_tokenizer
+    from tools.embedded_world.training_loop import Plan
+
+    folder = runs / "text_to_image"
+    tokenizer = build_tokenizer(folder / "tokenizer")
+    autoencoder = AutoencoderTiny.from_pretrained(runs / "autoencoder" / "vae").float().to(device)
+    data = model_room.encode_corpus(Corpus.open(runs / "train"), autoencoder, tokenizer, device)
+    model = model_room.TextToImage(tokenizer)
+    plan = Plan(folder / "denoising", steps, 1e-3, seed, device, averaging=0.9995, decay=0.35)
+    model_room.train_text_to_image(model, data, plan, batch)
+    model_room.save_pipeline(
+        model, runs / "autoencoder" / "vae", tokenizer, folder / "without_guidance"
+    )
+    plan = Plan(
+        folder / "guidance", guidance_steps, 3e-4, seed + 1, device, averaging=0.998, decay=1.0
+    )
+    model_room.distil_guidance(model, data, plan, batch)
+    model_room.save_pipeline(model, runs / "autoencoder" / "vae", tokenizer, folder / "pipeline")
+
+
+def _picture_source(runs: Path, device: str) -> "PictureSource":
+    from diffusers import AutoencoderTiny
+
+    from tools.embedded_world.batches import PictureSource, restored_pictures
+    from tools.embedded_world.corpus import Corpus
+
+    corpus = Corpus.open(runs / "train")
+    autoencoder = AutoencoderTiny.from_pretrained(runs / "autoencoder" / "vae").float().to(device)
+    path = runs / "train" / "restored.npy"
+    return PictureSource(
+        corpus, restored_pictures(corpus, autoencoder, path, RESTORED, 0, device)
+    )
+
+
+@app.command()
+def detector(
+    runs: Runs = Path("runs"),
+    device: Device = "cpu",
+    steps: Steps = 2_500,
+    batch: Batch = 48,
+    seed: Seed = 0,
+) -> None:
+    """Train the detector of things and people."""
+    from tools.embedded_world.detector import save_detector, train_detector
+    from tools.embedded_world.training_loop import Plan
+
+    plan = Plan(runs / "detector", steps, 2e-3, seed, device, averaging=0.998)
+    model = train_detector(_picture_source(runs, device), plan, batch)
+    save_detector(model, runs / "detector" / "shipped")
+
+
+@app.command()
+def scene_classifier(
+    runs: Runs = Path("runs"),
+    device: Device = "cpu",
+    steps: Steps = 800,
+    batch: Batch = 48,
+    seed: Seed = 0,
+) -> None:
+    """Train the scene classifier."""
+    from tools.embedded_world.scene_classifier import (
+        save_scene_classifier,
+        train_scene_classifier,
+    )
+    from tools.embedded_world.training_loop import Plan
+
+    plan = Plan(runs / "scene_classifier", steps, 2e-3, seed, device, averaging=0.99)
+    model = train_scene_classifier(_picture_source(runs, device), plan, batch)
+    save_scene_classifier(model, runs / "scene_classifier" / "shipped")
+
+
+@app.command()
+def clip(
+    runs: Runs = Path("runs"),
+    device: Device = "cpu",
+    steps: Steps = 2_500,
+    batch: Batch = 48,
+    seed: Seed = 0,
+) -> None:
+    """Train the open_clip model."""
+    from tools.embedded_world.clip import save_clip, train_clip
+    from tools.embedded_world.training_loop import Plan
+
+    shipped = runs / "clip" / "shipped"
+    plan = Plan(runs / "clip", steps, 1e-3, seed, device, averaging=0.998)
+    model = train_clip(_picture_source(runs, device), shipped, plan, batch)
+    save_clip(model, shipped)
+
+
+@app.command()
+def judge(
+    runs: Runs = Path("runs"),
+    device: Device = "cpu",
+    steps: Steps = 2_000,
+    batch: Batch = 48,
+    seed: Seed = 7,
+) -> None:
+    """Train the judge on its own renders."""
+    from tools.embedded_world.corpus import Corpus
+    from tools.embedded_world.judge import save_judge, train_judge
+    from tools.embedded_world.training_loop import Plan
+
+    plan = Plan(runs / "judge_model", steps, 1e-3, seed, device, averaging=0.998)
+    model = train_judge(Corpus.open(runs / "judge"), plan, batch)
+    save_judge(model, runs / "judge_model" / "judge.safetensors")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,246 @@
+"""Measures the shipped models against the bars and writes the figures.
+
+Faithfulness is judged by `judge.Judge`, which saw only renders and none of the shipped models. The
+seeds used here were used for nothing else. Everything is loaded as a user loads it.
+"""
+
+import itertools
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from rldf_gym.generation import Generator
+from rldf_gym.grammar import Grammar, load_grammar
+from rldf_gym.perception import Perception, PictureReader, clip_reading
+from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out_combinations
+from tools.embedded_world.judge import Judge
+
+SEEDS = (1001, 1002)
+_EXTENDED_SAMPLE = 720
+_CHUNK = 16
+_LABEL_OF_AXIS = {
+    "frequency": "things",
+    "noun": "noun",
+    "density": "people",
+    "scene": "scene",
+    "weather": "weather",
+    "time_of_day": "time_of_day",
+    "action": "action",
+}
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Pictures of a grammar's states.
+
+    Attributes:
+        states: int64 [n, n_axes].
+        pictures: uint8 [n, H, W, 3].
+    """
+
+    states: np.ndarray
+    pictures: np.ndarray
+
+
+def draw(
+    generator: Generator, grammar: Grammar, states: np.ndarray, seeds: Sequence[int]
+) -> Drawn:
+    """Draw every state with every seed."""
+    pairs = [(state, seed) for seed in seeds for state in states]
+    parts = []
+    for start in tqdm(range(0, len(pairs), _CHUNK), desc=f"drawing {grammar.name}", mininterval=5):
+        chunk = pairs[start : start + _CHUNK]
+        parts.append(generator([grammar.decode(s) for s, _ in chunk], [seed for _, seed in chunk]))
+    return Drawn(np.stack([state for state, _ in pairs]), np.concatenate(parts))
+
+
+def judged_states(judge: Judge, grammar: Grammar, pictures: np.ndarray) -> np.ndarray:
+    """Return what the judge says of pictures in the grammar's terms, int64 [n, n_axes]."""
+    from tools.embedded_world.judge import QUESTIONS
+
+    answers = judge.answers(pictures)
+    columns = []
+    for axis in grammar.axes:
+        column = answers[:, list(QUESTIONS).index(_LABEL_OF_AXIS[axis.name])]
+        columns.append(_as_axis_values(axis.name, len(axis.values), column))
+    return np.stack(columns, 1)
+
+
+def _as_axis_values(name: str, size: int, counts: np.ndarray) -> np.ndarray:
+    """Answers none, one, more become labels of an axis that may lack "no" (label -1 then)."""
+    if name in ("frequency", "density"):
+        return counts - (3 - size)
+    return counts
+
+
+def true_states(grammar: Grammar, labels: np.ndarray) -> np.ndarray:
+    """Return the states that rendered pictures were made from, int64 [n, n_axes]."""
+    columns = []
+    for axis in grammar.axes:
+        column = labels[:, LABELS.index(_LABEL_OF_AXIS[axis.name])].astype(np.int64)
+        if axis.name in ("frequency", "density"):
+            column = np.minimum(column, 2)
+        columns.append(_as_axis_values(axis.name, len(axis.values), column))
+    return np.stack(columns, 1)
+
+
+def read_states(
+    perception: Perception, grammar: Grammar, pictures: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the shipped perception reads, and what CLIP alone reads, int64 [n, n_axes]."""
+    senses = perception.senses(_remembered(perception))
+    reader = PictureReader(grammar, senses)
+    whole, alone = [], []
+    for start in tqdm(range(0, len(pictures), 64), desc=f"reading {grammar.name}", mininterval=5):
+        batch = pictures[start : start + 64]
+        seen = {name: model(batch) for name, model in perception.models().items()}
+        for i in range(len(batch)):
+            reading = reader.read(**{name: outputs[i] for name, outputs in seen.items()})
+            whole.append(reading.values)
+            by_clip = clip_reading(grammar, reading.embedding, senses.embed, senses.logit_scale)
+            alone.append(by_clip.values)
+    return np.stack(whole), np.stack(alone)
+
+
+def _remembered(perception: Perception) -> Callable[[Sequence[str]], np.ndarray]:
+    known: dict[str, np.ndarray] = {}
+
+    def embed(prompts: Sequence[str]) -> np.ndarray:
+        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
+        if new:
+            known.update(zip(new, perception.clip.embed_texts(new), strict=True))
+        return np.stack([known[prompt] for prompt in prompts])
+
+    return embed
+
+
+def accuracy(grammar: Grammar, found: np.ndarray, true: np.ndarray) -> Figures:
+    """Return the share of equal labels by axis, and of states equal on all axes."""
+    right = found == true
+    figures = {axis.name: float(right[:, i].mean()) for i, axis in enumerate(grammar.axes)}
+    return {**figures, "all": float(right.all(1).mean())}
+
+
+def held_out(grammar: Grammar, states: np.ndarray) -> np.ndarray:
+    """Return bool [n]: states of combinations that the generator never saw in training."""
+    base, actions = held_out_combinations()
+    index = {name: i for i, name in enumerate(grammar.axis_names)}
+    if grammar.name == "actions":
+        order, combinations = ("density", "action", "scene"), actions
+    else:
+        order, combinations = ("noun", "frequency", "density", "scene"), base
+    columns = [index[name] for name in order]
+    return np.array([tuple(int(v) for v in state[columns]) in combinations for state in states])
+
+
+def sampled_states(grammar: Grammar) -> np.ndarray:
+    """Return every state of a small grammar, a seeded sample of a large one."""
+    if grammar.n_states <= _EXTENDED_SAMPLE:
+        indices = np.arange(grammar.n_states)
+    else:
+        indices = np.random.default_rng(0).permutation(grammar.n_states)[:_EXTENDED_SAMPLE]
+    return np.stack([grammar.state(int(i)) for i in indices])
+
+
+def measure_generation(
+    generator: Generator, perception: Perception, judge: Judge
+) -> dict[str, Figures]:
+    """Faithfulness by the judge and the closed loop by the shipped perception, by grammar."""
+    tables: dict[str, Figures] = {}
+    for name in GRAMMARS:
+        grammar = load_grammar(name)
+        seeds = SEEDS if name != "extended" else SEEDS[:1]
+        drawn = draw(generator, grammar, sampled_states(grammar), seeds)
+        judged = judged_states(judge, grammar, drawn.pictures)
+        tables[f"{name}: judged"] = accuracy(grammar, judged, drawn.states)
+        unseen = held_out(grammar, drawn.states)
+        for label, rows in (("seen in training", ~unseen), ("held out", unseen)):
+            tables[f"{name}: judged, {label}"] = accuracy(
+                grammar, judged[rows], drawn.states[rows]
+            )
+        density = grammar.axis_index("density")
+        for value, word in enumerate(grammar.axes[density].values):
+            rows = drawn.states[:, density] == value
+            tables[f"{name}: judged, {word} people"] = accuracy(
+                grammar, judged[rows], drawn.states[rows]
+            )
+        read, alone = read_states(perception, grammar, drawn.pictures)
+        tables[f"{name}: closed loop"] = accuracy(grammar, read, drawn.states)
+        tables[f"{name}: closed loop, CLIP alone"] = accuracy(grammar, alone, drawn.states)
+    return tables
+
+
+def measure_perception(
+    perception: Perception, judge: Judge, corpus: Corpus
+) -> dict[str, Figures]:
+    """Accuracy of perception, CLIP alone and the judge on renders that none of them has seen."""
+    tables: dict[str, Figures] = {}
+    for number, name in enumerate(GRAMMARS):
+        grammar = load_grammar(name)
+        rows = np.flatnonzero(corpus.grammars == number)
+        pictures, true = corpus.pictures[rows], true_states(grammar, corpus.labels[rows])
+        read, alone = read_states(perception, grammar, pictures)
+        tables[f"{name}: perception"] = accuracy(grammar, read, true)
+        tidy = corpus.labels[rows, LABELS.index("tidy")] == 1
+        for label, some in (("tidy", tidy), ("loose", ~tidy)):
+            tables[f"{name}: perception, {label}"] = accuracy(grammar, read[some], true[some])
+        tables[f"{name}: CLIP alone"] = accuracy(grammar, alone, true)
+        judged = judged_states(judge, grammar, pictures)
+        tables[f"{name}: judge"] = accuracy(grammar, judged, true)
+    return tables
+
+
+def measure_speed(generator: Generator, perception: Perception, repeats: int = 15) -> Figures:
+    """Median milliseconds a picture: the generator at batch 1 and 8, all of perception at 1."""
+    grammar = load_grammar("base")
+    prompts = [grammar.decode(grammar.state(i)) for i in range(0, 480, 60)]
+    picture = generator(prompts[:1], [0])
+
+    def look() -> None:
+        for model in perception.models().values():
+            model(picture)
+
+    jobs = {
+        "generator, batch 1": (lambda: generator(prompts[:1], [0]), 1),
+        "generator, batch 8": (lambda: generator(prompts, [0] * 8), 8),
+        "perception, batch 1": (look, 1),
+    }
+    figures = {}
+    for name, (job, pictures) in jobs.items():
+        job()
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            job()
+            times.append((time.perf_counter() - start) / pictures * 1000)
+        figures[name] = statistics.median(times)
+    return figures
+
+
+def measure_sizes(folder: Path) -> Figures:
+    """Megabytes (10^6 bytes) of each shipped model and of all together."""
+    models = ("text_to_image", "detector", "scene_classifier", "clip")
+    sizes = {
+        name: sum(f.stat().st_size for f in (folder / name).rglob("*") if f.is_file()) / 1e6
+        for name in models
+    }
+    return {**sizes, "all": sum(sizes.values())}
+
+
+def markdown_tables(tables: dict[str, Figures]) -> str:
+    """Return tables of one shape each: rows that share their columns come together."""
+    parts = []
+    for columns, rows in itertools.groupby(tables.items(), key=lambda row: tuple(row[1])):
+        lines = [f"| | {' | '.join(columns)} |", f"|---|{'---:|' * len(columns)}"]
+        for name, figures in rows:
+            cells = " | ".join(f"{value:.3f}" for value in figures.values())
+            lines.append(f"| {name} | {cells} |")
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
