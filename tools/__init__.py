@@ -1,0 +1,1 @@
+"""Workshops that make what the package ships; not installed."""

@@ -21,7 +21,7 @@ CORPORA = {  # name: (pictures, seed, share composed tidily)
     "validation": (4_000, 3, 0.5),
     "test": (6_000, 4, 0.5),
 }
-RESTORED = 20_000  # pictures of the training corpus that also pass through the autoencoder
+RESTORED = 12_000  # pictures of the training corpus that also pass through the autoencoder
 
 
 @app.command()
@@ -99,16 +99,14 @@ def _picture_source(runs: Path, device: str) -> "PictureSource":
     corpus = Corpus.open(runs / "train")
     autoencoder = AutoencoderTiny.from_pretrained(runs / "autoencoder" / "vae").float().to(device)
     path = runs / "train" / "restored.npy"
-    return PictureSource(
-        corpus, restored_pictures(corpus, autoencoder, path, RESTORED, 0, device)
-    )
+    return PictureSource(corpus, restored_pictures(corpus, autoencoder, path, RESTORED, 0, device))
 
 
 @app.command()
 def detector(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 2_500,
+    steps: Steps = 1_600,
     batch: Batch = 48,
     seed: Seed = 0,
 ) -> None:
@@ -125,7 +123,7 @@ def detector(
 def scene_classifier(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 800,
+    steps: Steps = 500,
     batch: Batch = 48,
     seed: Seed = 0,
 ) -> None:
@@ -145,7 +143,7 @@ def scene_classifier(
 def clip(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 2_500,
+    steps: Steps = 1_600,
     batch: Batch = 48,
     seed: Seed = 0,
 ) -> None:
@@ -163,7 +161,7 @@ def clip(
 def judge(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 2_000,
+    steps: Steps = 1_200,
     batch: Batch = 48,
     seed: Seed = 7,
 ) -> None:
@@ -175,6 +173,56 @@ def judge(
     plan = Plan(runs / "judge_model", steps, 1e-3, seed, device, averaging=0.998)
     model = train_judge(Corpus.open(runs / "judge"), plan, batch)
     save_judge(model, runs / "judge_model" / "judge.safetensors")
+
+
+@app.command()
+def ship(runs: Runs = Path("runs")) -> None:
+    """Copy every finished model into the package."""
+    import shutil
+
+    from rldf_gym.model_loading import EMBEDDED
+
+    finished = {
+        "text_to_image": runs / "text_to_image" / "pipeline",
+        "detector": runs / "detector" / "shipped",
+        "scene_classifier": runs / "scene_classifier" / "shipped",
+        "clip": runs / "clip" / "shipped",
+    }
+    for folder in finished.values():
+        if not folder.exists():
+            raise SystemExit(f"{folder} is missing; train that model first.")
+    for name, folder in finished.items():
+        shutil.rmtree(EMBEDDED / name, ignore_errors=True)
+        shutil.copytree(folder, EMBEDDED / name)
+
+
+@app.command()
+def evaluate(runs: Runs = Path("runs"), device: Device = "cpu") -> None:
+    """Measure the shipped models and write the figures into their model card."""
+    from rldf_gym.generation import make_generator
+    from rldf_gym.model_loading import EMBEDDED
+    from rldf_gym.perception import make_perception
+    from tools.embedded_world import evaluate as figures
+    from tools.embedded_world.autoencoder import reconstruction_quality
+    from tools.embedded_world.corpus import Corpus
+    from tools.embedded_world.judge import load_judge
+    from tools.embedded_world.model_card import write_card
+
+    generator = make_generator("embedded", device)
+    perception = make_perception("embedded", device)
+    judge_model = load_judge(runs / "judge_model" / "judge.safetensors")
+    corpus = Corpus.open(runs / "test")
+    speed = figures.measure_speed(generator, perception)
+    write_card(
+        EMBEDDED / "README.md",
+        {
+            "generation": figures.measure_generation(generator, perception, judge_model),
+            "perception": figures.measure_perception(perception, judge_model, corpus),
+            "speed": speed,
+            "sizes": figures.measure_sizes(EMBEDDED),
+            "autoencoder": reconstruction_quality(EMBEDDED / "text_to_image" / "vae", corpus),
+        },
+    )
 
 
 if __name__ == "__main__":

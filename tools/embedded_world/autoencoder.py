@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from diffusers import AutoencoderTiny
 from torch import Tensor
-from torch.nn import functional
 from tqdm import tqdm
 
 from tools.embedded_world.corpus import Corpus
@@ -115,9 +114,10 @@ def decode(model: AutoencoderTiny, latents: np.ndarray, device: str) -> np.ndarr
 
 
 def reconstruction_quality(
-    model: AutoencoderTiny, corpus: Corpus, count: int, device: str
+    folder: Path, corpus: Corpus, count: int = 512, device: str = "cpu"
 ) -> dict[str, float]:
-    """Return peak signal-to-noise ratio in dB, over all pixels and inside figures' boxes."""
+    """Return the saved model's peak signal-to-noise ratio in dB, overall and inside boxes."""
+    model = AutoencoderTiny.from_pretrained(folder).float().to(device)
     pictures = np.asarray(corpus.pictures[:count])
     restored = decode(model, encode(model, pictures, device).astype(np.float32), device)
     error = np.square(restored.astype(np.float32) - pictures).mean(axis=3)

@@ -75,7 +75,9 @@ def _neighbours(row: tuple[int, ...]) -> list[tuple[int, ...]]:
         6: range(len(TIMES_OF_DAY)),
     }
     return [
-        (*row[:axis], value, *row[axis + 1 :]) for axis, values in choices.items() for value in values
+        (*row[:axis], value, *row[axis + 1 :])
+        for axis, values in choices.items()
+        for value in values
     ]
 
 
@@ -98,6 +100,7 @@ class CaptionLoss:
         return sorted({near for row in rows for near in _neighbours(row)})
 
     def __call__(self, model: Any, images: Tensor, indices: np.ndarray) -> Tensor:
+        """Return the mean loss of unit image embeddings [n, d] of these corpus rows."""
         grammars = self._corpus.grammars[indices]
         total = images.new_zeros(())
         for number, grammar in enumerate(GRAMMARS):

@@ -4,6 +4,7 @@ Each picture has labels (`LABELS`), boxes, and the grammar it belongs to, from w
 follows. A tenth of the combinations is *held out*: the text-to-image model never sees them.
 """
 
+import functools
 import json
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from rldf_gym.grammar import Grammar, load_grammar
 from tools.embedded_world.atmosphere import TIMES_OF_DAY, WEATHERS
 from tools.embedded_world.backgrounds import SCENES, SIDE
 from tools.embedded_world.cutouts import ACTIONS, NOUNS, Cutouts
@@ -26,8 +28,6 @@ _CHUNK = 500
 _HELD_OUT_SEED = 20_231_127  # the paper's date; fixes which combinations are held out
 _HELD_OUT_SHARE = 0.1
 _SHARES = {"base": 0.5, "extended": 0.3, "actions": 0.2}
-FREQUENCIES = ("one", "many")
-DENSITIES = ("no", "one", "many")
 
 
 def held_out_combinations() -> tuple[frozenset[tuple[int, ...]], frozenset[tuple[int, ...]]]:
@@ -42,21 +42,33 @@ def held_out_combinations() -> tuple[frozenset[tuple[int, ...]], frozenset[tuple
         chosen = rng.permutation(total)[: round(total * _HELD_OUT_SHARE)]
         return frozenset(tuple(int(v) for v in np.unravel_index(i, sizes)) for i in chosen)
 
-    base = tenth((len(NOUNS), len(FREQUENCIES), len(DENSITIES), len(SCENES)))
+    base = tenth((len(NOUNS), 2, 3, len(SCENES)))
     return base, tenth((2, len(ACTIONS), len(SCENES)))
+
+
+def state_of(grammar: Grammar, labels: Sequence[int]) -> np.ndarray:
+    """Return the state, int64 [n_axes], that a picture with these labels was made from."""
+    named = dict(zip(LABELS, (int(value) for value in labels), strict=True))
+    counts = {"frequency": named["things"], "density": named["people"]}
+    state = []
+    for axis in grammar.axes:
+        if axis.name in counts:
+            words = ("no", "one", "many")
+            state.append(axis.values.index(words[min(counts[axis.name], 2)]))
+        else:
+            state.append(named[axis.name])
+    return np.array(state, np.int64)
 
 
 def sentence(grammar: str, labels: Sequence[int]) -> str:
     """Return the sentence of ``grammar`` that describes a picture with these labels."""
-    noun, things, people, action, scene, weather, time_of_day, _ = (int(v) for v in labels)
-    density = DENSITIES[min(people, 2)]
-    if grammar == "actions":
-        return f"a photo of {density} people {ACTIONS[action]} in {SCENES[scene]}"
-    frequency = FREQUENCIES[min(things, 2) - 1]
-    base = f"a photo of {frequency} {NOUNS[noun]} and {density} people in {SCENES[scene]}"
-    if grammar == "base":
-        return base
-    return f"{base} on a {WEATHERS[weather]} {TIMES_OF_DAY[time_of_day]}"
+    compiled = _grammar(grammar)
+    return compiled.decode(state_of(compiled, labels))
+
+
+@functools.cache
+def _grammar(name: str) -> Grammar:
+    return load_grammar(name)
 
 
 def _sample(rng: np.random.Generator, grammar: str, tidy: bool) -> Description:
@@ -73,9 +85,7 @@ def _sample(rng: np.random.Generator, grammar: str, tidy: bool) -> Description:
         return Description(scene, noun, things, people, tidy=tidy)
     weather = WEATHERS[rng.integers(len(WEATHERS))]
     hour = TIMES_OF_DAY[rng.integers(len(TIMES_OF_DAY))]
-    return Description(
-        scene, noun, things, people, weather=weather, time_of_day=hour, tidy=tidy
-    )
+    return Description(scene, noun, things, people, weather=weather, time_of_day=hour, tidy=tidy)
 
 
 def _labels(d: Description) -> list[int]:

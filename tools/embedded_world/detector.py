@@ -43,9 +43,7 @@ def _targets(batch: Batch) -> dict[str, Tensor]:
     present = batch.boxes[..., 0] >= 0
     rows = batch.boxes[present]
     left, top, right, bottom = rows[:, 1:].clamp(0, 1).unbind(1)
-    boxes = torch.stack(
-        [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], 1
-    )
+    boxes = torch.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], 1)
     return {
         "img": batch.pictures,
         "batch_idx": present.nonzero()[:, 0].float(),

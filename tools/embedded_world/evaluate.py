@@ -17,21 +17,13 @@ from tqdm import tqdm
 from rldf_gym.generation import Generator
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception, PictureReader, clip_reading
-from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out_combinations
-from tools.embedded_world.judge import Judge
+from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out_combinations, state_of
+from tools.embedded_world.judge import QUESTIONS, Judge
 
 SEEDS = (1001, 1002)
 _EXTENDED_SAMPLE = 720
 _CHUNK = 16
-_LABEL_OF_AXIS = {
-    "frequency": "things",
-    "noun": "noun",
-    "density": "people",
-    "scene": "scene",
-    "weather": "weather",
-    "time_of_day": "time_of_day",
-    "action": "action",
-}
+_COUNTED = {"frequency": "things", "density": "people"}
 
 Figures = dict[str, float]
 
@@ -49,9 +41,7 @@ class Drawn:
     pictures: np.ndarray
 
 
-def draw(
-    generator: Generator, grammar: Grammar, states: np.ndarray, seeds: Sequence[int]
-) -> Drawn:
+def draw(generator: Generator, grammar: Grammar, states: np.ndarray, seeds: Sequence[int]) -> Drawn:
     """Draw every state with every seed."""
     pairs = [(state, seed) for seed in seeds for state in states]
     parts = []
@@ -63,32 +53,19 @@ def draw(
 
 def judged_states(judge: Judge, grammar: Grammar, pictures: np.ndarray) -> np.ndarray:
     """Return what the judge says of pictures in the grammar's terms, int64 [n, n_axes]."""
-    from tools.embedded_world.judge import QUESTIONS
-
     answers = judge.answers(pictures)
     columns = []
     for axis in grammar.axes:
-        column = answers[:, list(QUESTIONS).index(_LABEL_OF_AXIS[axis.name])]
-        columns.append(_as_axis_values(axis.name, len(axis.values), column))
+        column = answers[:, list(QUESTIONS).index(_COUNTED.get(axis.name, axis.name))]
+        if axis.name in _COUNTED:  # none, one, more; an axis may lack "no": -1 then
+            column = column - (3 - len(axis.values))
+        columns.append(column)
     return np.stack(columns, 1)
-
-
-def _as_axis_values(name: str, size: int, counts: np.ndarray) -> np.ndarray:
-    """Answers none, one, more become labels of an axis that may lack "no" (label -1 then)."""
-    if name in ("frequency", "density"):
-        return counts - (3 - size)
-    return counts
 
 
 def true_states(grammar: Grammar, labels: np.ndarray) -> np.ndarray:
     """Return the states that rendered pictures were made from, int64 [n, n_axes]."""
-    columns = []
-    for axis in grammar.axes:
-        column = labels[:, LABELS.index(_LABEL_OF_AXIS[axis.name])].astype(np.int64)
-        if axis.name in ("frequency", "density"):
-            column = np.minimum(column, 2)
-        columns.append(_as_axis_values(axis.name, len(axis.values), column))
-    return np.stack(columns, 1)
+    return np.stack([state_of(grammar, row) for row in labels])
 
 
 def read_states(
@@ -162,9 +139,7 @@ def measure_generation(
         tables[f"{name}: judged"] = accuracy(grammar, judged, drawn.states)
         unseen = held_out(grammar, drawn.states)
         for label, rows in (("seen in training", ~unseen), ("held out", unseen)):
-            tables[f"{name}: judged, {label}"] = accuracy(
-                grammar, judged[rows], drawn.states[rows]
-            )
+            tables[f"{name}: judged, {label}"] = accuracy(grammar, judged[rows], drawn.states[rows])
         density = grammar.axis_index("density")
         for value, word in enumerate(grammar.axes[density].values):
             rows = drawn.states[:, density] == value
@@ -177,9 +152,7 @@ def measure_generation(
     return tables
 
 
-def measure_perception(
-    perception: Perception, judge: Judge, corpus: Corpus
-) -> dict[str, Figures]:
+def measure_perception(perception: Perception, judge: Judge, corpus: Corpus) -> dict[str, Figures]:
     """Accuracy of perception, CLIP alone and the judge on renders that none of them has seen."""
     tables: dict[str, Figures] = {}
     for number, name in enumerate(GRAMMARS):

@@ -177,9 +177,7 @@ def _noised(
     return _Batch(*(part.to(device) for part in parts))
 
 
-def train_text_to_image(
-    model: TextToImage, data: LatentSet, plan: Plan, batch: int
-) -> TextToImage:
+def train_text_to_image(model: TextToImage, data: LatentSet, plan: Plan, batch: int) -> TextToImage:
     """First phase: denoising, with a tenth of the captions left out."""
     torch.manual_seed(plan.seed)
     model.to(plan.device, memory_format=torch.channels_last)

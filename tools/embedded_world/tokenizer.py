@@ -3,27 +3,28 @@
 import json
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, models, trainers
 from transformers import CLIPTokenizer
 
-from tools.embedded_world.corpus import GRAMMARS, LABELS, sentence
+from rldf_gym.grammar import load_grammar
+from tools.embedded_world.corpus import GRAMMARS
 
 CONTEXT_LENGTH = 16  # the longest sentence has 13 words; start and end come on top
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 
 
-def every_sentence() -> list[str]:
-    """Return sentences that together hold every word of every grammar."""
-    from tools.embedded_world.atmosphere import TIMES_OF_DAY, WEATHERS
-    from tools.embedded_world.backgrounds import SCENES
-    from tools.embedded_world.cutouts import ACTIONS, NOUNS
-
-    sizes = (len(NOUNS), 3, 4, len(ACTIONS), len(SCENES), len(WEATHERS), len(TIMES_OF_DAY), 1)
-    rows = [[i % size for size in sizes] for i in range(max(sizes) * 3)]
-    assert len(sizes) == len(LABELS)
-    for row in rows:
-        row[1] = 1 + row[1] % 2
-    return sorted({sentence(grammar, row) for grammar in GRAMMARS for row in rows})
+def every_word() -> list[str]:
+    """Return every word of every grammar, sorted."""
+    words: set[str] = set()
+    for name in GRAMMARS:
+        grammar = load_grammar(name)
+        for axis, size in enumerate(grammar.nvec):
+            for value in range(size):
+                state = np.zeros(grammar.n_axes, np.int64)
+                state[axis] = value
+                words.update(grammar.decode(state).split())
+    return sorted(words)
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
@@ -32,7 +33,7 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     Byte-pair encoding is trained on the bare word list until every word has become one token.
     The special tokens come last, as in OpenAI's CLIP, whose text tower pools at the highest id.
     """
-    words = sorted({word for text in every_sentence() for word in text.split()})
+    words = every_word()
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     trainer = trainers.BpeTrainer(
         vocab_size=10_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False
@@ -46,9 +47,7 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
     for special in (_START, _END):
         vocabulary[special] = len(vocabulary)
     merges = [tuple(pair) for pair in learned["merges"]]
-    tokenizer = CLIPTokenizer(
-        vocab=vocabulary, merges=merges, model_max_length=CONTEXT_LENGTH
-    )
+    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT_LENGTH)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
