@@ -1,0 +1,21 @@
+"""RLDF Gym: reinforcement learning from diffusion feedback as a Gymnasium environment.
+
+Importing this package registers ``RLDF-v0`` and loads nothing heavy: no model library is imported
+before the first picture has to be drawn or read.
+"""
+
+import importlib.metadata
+
+import gymnasium as gym
+
+from rldf_gym.errors import RLDFError
+
+__all__ = ["RLDFError", "__version__"]
+
+__version__ = importlib.metadata.version("rldf-gym")
+
+gym.register(
+    id="RLDF-v0",
+    entry_point="rldf_gym.env:make_env",
+    max_episode_steps=100,
+)

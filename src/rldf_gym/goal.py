@@ -1,0 +1,211 @@
+"""From a picture that nobody described to the goal of the search: a state and a reading."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.errors import RLDFError
+from rldf_gym.grammar import Grammar
+from rldf_gym.perception import Reading, zero_shot
+from rldf_gym.world import World
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+Picture = NDArray[np.uint8]
+Target = Union[str, Path, "Image.Image", NDArray[np.uint8]]
+"""A target picture: a file, a Pillow image, or uint8 ``[H, W, 3]``, ``[H, W, 4]``, ``[H, W]``."""
+
+DEFAULT_TARGET = Path(__file__).parent / "embedded" / "target.png"
+"""The target that ships with the package."""
+
+_SURE = 0.5
+_TIMES_CHANCE = 1.25
+
+
+class TargetError(RLDFError):
+    """A target that is no picture, or none that can be used."""
+
+
+class GuessWarning(UserWarning):
+    """Some axes of the target were read with low confidence."""
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """What a target picture means in a grammar's terms.
+
+    Attributes:
+        picture: the target, uint8 ``[H, W, 3]``.
+        reading: what is read in it; its values are the goal state, every axis filled.
+        state: int64 ``[n_axes]``, the state that the search is after.
+        prompt: that state's sentence.
+        guesses: names of the axes that could not be read, or not with `least_confidence`.
+    """
+
+    picture: Picture
+    reading: Reading
+    state: NDArray[np.int64]
+    prompt: str
+    guesses: tuple[str, ...]
+
+
+def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
+    """The confidence below which a value read on each axis is a guess: float64 ``[n_axes]``.
+
+    One half; on an axis with two values, where one half is mere chance, a quarter above it.
+    """
+    return np.maximum(_SURE, _TIMES_CHANCE / grammar.nvec)
+
+
+def find_goal(world: World, target: Target | None = None) -> Goal:
+    """Read a target picture as the goal of a search in this world.
+
+    Axes in which nothing could be read are filled by CLIP zero-shot, the likeliest value given
+    the axes that could.
+
+    Args:
+        world: reads the picture, and knows the grammar.
+        target: the picture; None takes the one that ships with the package.
+
+    Raises:
+        TargetError: the target is missing, no picture, or damaged.
+
+    Warns:
+        GuessWarning: names the axes that are guesses, their values and confidences.
+    """
+    picture = load_picture(target)
+    grammar = world.grammar
+    seen = world.read(picture)
+    unsure = (seen.values < 0) | (seen.confidence < least_confidence(grammar))
+    reading = _filled(seen, world)
+    goal = Goal(
+        picture=picture,
+        reading=reading,
+        state=reading.values,
+        prompt=grammar.decode(reading.values),
+        guesses=tuple(n for n, guess in zip(grammar.axis_names, unsure, strict=True) if guess),
+    )
+    if goal.guesses:
+        warnings.warn(_guesses_told(goal, world), GuessWarning, stacklevel=2)
+    return goal
+
+
+def _filled(reading: Reading, world: World) -> Reading:
+    unread = reading.values < 0
+    if not unread.any():
+        return reading
+    senses = world.senses
+    values, confidence = zero_shot(
+        world.grammar, reading.embedding, reading.values, senses.embed, senses.logit_scale
+    )
+    confidence = np.where(unread, confidence, reading.confidence).astype(np.float32)
+    values.setflags(write=False)
+    confidence.setflags(write=False)
+    return Reading(values, confidence, reading.embedding)
+
+
+def _guesses_told(goal: Goal, world: World) -> str:
+    grammar = world.grammar
+    told = []
+    for name in goal.guesses:
+        index = grammar.axis_index(name)
+        word = grammar.axis(name).values[int(goal.state[index])]
+        told.append(f"{name} = {word!r} ({goal.reading.confidence[index]:.2f})")
+    return (
+        f"the target was read as {goal.prompt!r}, where these are guesses (confidence):"
+        f" {', '.join(told)}. The picture may show what this grammar or perception does not know."
+    )
+
+
+def load_picture(target: Target | None = None) -> Picture:
+    """A picture as uint8 ``[H, W, 3]``, upright, over white where it was transparent.
+
+    Args:
+        target: a picture file of any kind that Pillow reads (the first frame, if it moves), a
+            Pillow image, or an array uint8 ``[H, W, 3]``, ``[H, W, 4]`` (alpha), ``[H, W, 1]`` or
+            ``[H, W]`` (grey). None takes the picture that ships with the package.
+
+    Raises:
+        TargetError: naming the target, what is wrong with it, and the mend.
+    """
+    if target is None:
+        return _from_file(DEFAULT_TARGET)
+    if isinstance(target, str | Path):
+        return _from_file(Path(target).expanduser())
+    if isinstance(target, np.ndarray):
+        return _from_array(target)
+    from PIL import Image
+
+    if isinstance(target, Image.Image):
+        return _from_image(target, "the target")
+    raise TargetError(
+        f"the target is a {type(target).__name__}; give the path of a picture, a PIL image, or an"
+        " array uint8 [H, W, 3]"
+    )
+
+
+def _from_file(path: Path) -> Picture:
+    from PIL import Image, UnidentifiedImageError
+
+    if not path.exists():
+        raise TargetError(f"the target {path} does not exist")
+    if not path.is_file():
+        raise TargetError(f"the target {path} is not a file; give the path of one picture")
+    if path.stat().st_size == 0:
+        raise TargetError(f"the target {path} is empty (0 bytes)")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return _from_image(image, f"the target {path}")
+    except UnidentifiedImageError as error:
+        raise TargetError(f"the target {path} is not a picture that Pillow can read") from error
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise TargetError(
+            f"the target {path} is larger than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
+            " (the picture models look at a few hundred pixels across)"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, TargetError):
+            raise
+        raise TargetError(f"the target {path} cannot be read: {error}") from error
+
+
+def _from_image(image: "Image.Image", name: str) -> Picture:
+    from PIL import Image, ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    if 0 in upright.size:
+        raise TargetError(f"{name} has no pixels: its size is {upright.size}")
+    if upright.mode.startswith("I"):
+        # 16-bit grey: Pillow itself would clip it to 255.
+        return _from_array((np.asarray(upright).clip(0, 65535) // 257).astype(np.uint8))
+    if upright.mode == "F":
+        raise TargetError(f"{name} holds floating-point pixels; save it as an 8-bit picture")
+    if upright.has_transparency_data:
+        upright = Image.alpha_composite(
+            Image.new("RGBA", upright.size, "white"), upright.convert("RGBA")
+        )
+    return np.array(upright.convert("RGB"))
+
+
+def _from_array(array: NDArray[np.uint8]) -> Picture:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise TargetError(
+            f"the target is an array {array.dtype} {list(array.shape)}; give uint8 [H, W, 3] with"
+            " values 0 to 255, or [H, W] for grey"
+        )
+    if not array.size:
+        raise TargetError(f"the target is an array without pixels: {list(array.shape)}")
+    if channels == 1:
+        return np.repeat(array.reshape(*array.shape[:2], 1), 3, axis=2)
+    if channels == 4:
+        alpha = array[..., 3:].astype(np.uint16)
+        return ((array[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    return np.array(array)

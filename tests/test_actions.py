@@ -1,0 +1,87 @@
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.error import InvalidAction
+from hypothesis import given
+from hypothesis import strategies as st
+from painted_world import painted_arguments
+
+from rldf_gym.actions import (
+    BACK,
+    DOWN,
+    FORTH,
+    STAY,
+    UP,
+    AxisMode,
+    FlattenAction,
+    JointMode,
+    make_action_mode,
+)
+from rldf_gym.errors import RLDFError
+
+
+@given(st.integers(0, 3), st.sampled_from([DOWN, UP]))
+def test_axis_mode_moves_one_axis(axis, direction):
+    moves = AxisMode(4).moves(np.array([axis, direction]))
+    assert list(moves) == [(axis, 1 if direction == UP else -1)]
+
+
+def test_joint_mode_moves_every_axis_that_does_not_stay():
+    moves = JointMode(4).moves(np.array([BACK, STAY, FORTH, STAY]))
+    assert list(moves) == [(0, -1), (2, 1)]
+
+
+@pytest.mark.parametrize("mode", [AxisMode(4), JointMode(4)])
+def test_every_action_of_the_space_is_understood(mode):
+    for _ in range(200):
+        list(mode.moves(mode.space.sample()))
+
+
+@pytest.mark.parametrize("mode", [AxisMode(2), JointMode(2)])
+@pytest.mark.parametrize(
+    "action",
+    [[0, 3], [2, 3], [-1, 0], [0], [0, 1, 0], 1, None, "up", [0.0, 1.0], [True, False], [[0, 1]]],
+    ids=str,
+)
+def test_what_is_outside_the_space_is_refused_with_the_space(mode, action):
+    with pytest.raises(InvalidAction, match="MultiDiscrete"):
+        list(mode.moves(action))
+
+
+def test_an_unknown_mode_is_refused_with_the_known_ones():
+    with pytest.raises(RLDFError, match="'diagonal'; known: axis, joint"):
+        make_action_mode("diagonal", 4)
+
+
+@pytest.mark.parametrize("mode", ["axis", "joint"])
+def test_flattened_actions_number_all_actions_once(mode):
+    env = gym.make("RLDF-v0", action_mode=mode, **painted_arguments())
+    flat = FlattenAction(env)
+    actions = [tuple(flat.action(number).tolist()) for number in range(flat.action_space.n)]
+    assert len(set(actions)) == len(actions) == np.prod(env.action_space.nvec)
+    assert all(np.array(action) in env.action_space for action in actions)
+
+
+def test_a_flattened_environment_steps_by_number():
+    env = FlattenAction(gym.make("RLDF-v0", **painted_arguments()))
+    env.reset(seed=0, options={"state": [0, 0, 0, 0]})
+    assert env.step(1)[0].tolist() == [1, 0, 0, 0]
+
+
+def test_a_flattened_environment_can_be_made_again_from_its_spec():
+    env = FlattenAction(gym.make("RLDF-v0", **painted_arguments()))
+    assert gym.make(env.spec).action_space == spaces.Discrete(8)
+
+
+@pytest.mark.parametrize("number", [-1, 8, 0.5, None])
+def test_a_number_without_an_action_is_refused(number):
+    env = FlattenAction(gym.make("RLDF-v0", **painted_arguments()))
+    env.reset(seed=0)
+    with pytest.raises(InvalidAction, match=r"Discrete\(8\)"):
+        env.step(number)
+
+
+def test_only_multidiscrete_spaces_are_flattened():
+    with pytest.raises(RLDFError, match=r"Discrete\(2\)"):
+        FlattenAction(gym.make("CartPole-v1"))

@@ -1,0 +1,133 @@
+"""The environment as it ships: the embedded models draw and read."""
+
+import doctest
+import json
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
+
+import rldf_gym.actions
+import rldf_gym.rewards
+from rldf_gym.generation import GenerationError
+from rldf_gym.goal import GuessWarning, load_picture
+
+PROGRAM = """
+import json, sys
+import gymnasium as gym
+import rldf_gym
+env = gym.make("RLDF-v0", store=sys.argv[1])
+env.reset(seed=0)
+for action in ([0, 1], [1, 1], [2, 1], [3, 1], [3, 0]):
+    _, reward, _, _, info = env.step(action)
+print(json.dumps([reward, info["prompt"], info["generations"], "torch" in sys.modules]))
+"""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory) -> Path:
+    """One store for all tests here, so that a picture is drawn once."""
+    return tmp_path_factory.mktemp("embedded") / "store.sqlite"
+
+
+@pytest.fixture
+def env(store):
+    env = gym.make("RLDF-v0", store=store)
+    yield env
+    env.close()
+
+
+def test_the_shipped_target_is_read_without_a_guess(store):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", GuessWarning)
+        env = gym.make("RLDF-v0", store=store)
+    goal = env.unwrapped.goal
+    assert goal.guesses == ()
+    assert env.unwrapped.grammar.encode(goal.prompt).tolist() == goal.state.tolist()
+
+
+def test_pictures_are_128_pixels_square_and_colourful(env):
+    env.reset(seed=0)
+    picture = env.render()
+    assert picture.dtype == np.uint8
+    assert picture.shape == (128, 128, 3)
+    assert picture.std() > 10
+
+
+def test_most_pictures_are_read_as_the_state_they_were_drawn_from(env):
+    world = env.unwrapped.world
+    states = world.grammar.states()[7::20]
+    readings = world.readings(states)
+    right = [np.array_equal(r.values, s) for r, s in zip(readings, states, strict=True)]
+    assert np.mean(right) >= 0.6
+
+
+def test_a_goal_found_in_a_drawn_picture_is_mostly_its_state(env):
+    world = env.unwrapped.world
+    state = env.unwrapped.goal.state
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GuessWarning)
+        env.reset(options={"target": world.picture(state)})
+    assert np.count_nonzero(env.unwrapped.goal.state == state) >= 3
+
+
+def test_the_checkers_have_nothing_to_say(store):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gym.make("RLDF-v0", store=store).unwrapped)
+        check_env_of_sb3(gym.make("RLDF-v0", store=store))
+
+
+@pytest.mark.parametrize("grammar", ["extended", "actions"])
+def test_the_other_grammars_that_ship_are_drawn_and_read(grammar, store):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GuessWarning)
+        env = gym.make("RLDF-v0", grammar=grammar, store=store)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(env.action_space.sample())
+    assert np.isfinite(reward)
+    assert info["reading"].values.shape == (env.unwrapped.grammar.n_axes,)
+
+
+def test_an_empty_picture_is_read_as_well_as_it_can_be_with_a_warning(env):
+    grey = np.full((300, 400, 3), 128, np.uint8)
+    env.reset(seed=0)
+    with pytest.warns(GuessWarning, match="guesses"):
+        env.reset(options={"target": grey})
+    assert env.unwrapped.goal.state in env.observation_space
+    assert env.unwrapped.goal.guesses
+
+
+def test_a_grammar_with_words_that_were_never_learned_is_refused(tmp_path, store):
+    file = tmp_path / "safari.lark"
+    file.write_text('start: "a photo of one " noun\nnoun: "zebra" | "dog"\n')
+    with pytest.raises(GenerationError, match="zebra"):
+        gym.make("RLDF-v0", grammar=file, store=store)
+
+
+def test_a_second_run_draws_nothing_and_imports_no_torch(tmp_path):
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "store.sqlite")]
+    ran = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(2)]
+    first, second = (json.loads(each.stdout.splitlines()[-1]) for each in ran)
+    assert second[:2] == first[:2]
+    assert first[2] > 0
+    assert first[3]
+    assert second[2:] == [0, False]
+
+
+@pytest.mark.parametrize("module", [rldf_gym.rewards, rldf_gym.actions])
+def test_the_examples_in_the_docstrings_run(module, store, monkeypatch):
+    monkeypatch.setenv("RLDF_STORE", str(store))
+    results = doctest.testmod(module)
+    assert results.attempted > 0
+    assert results.failed == 0
+
+
+def test_the_shipped_target_is_a_picture():
+    assert load_picture().ndim == 3
