@@ -1,0 +1,137 @@
+"""The course of a search as one drawing that takes its colours from the page around it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rldf_agents.applications.history import Moment
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Colours that occur nowhere else in the drawing stand for the page's own (light or dark).
+_COLOURS = {
+    "#101112": "var(--ink)",
+    "#818283": "var(--muted)",
+    "#d1d2d3": "var(--line)",
+    "#2155c1": "var(--accent)",
+    "#168747": "var(--good)",
+}
+_INK, _MUTED, _LINE, _ACCENT, _GOOD = _COLOURS
+_FEW_STEPS = 10
+"""The least width of the drawing."""
+
+_MANY_STEPS = 5000
+"""From here on curves are drawn as pixels: the page stays small."""
+
+_STYLE: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rldf",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _MUTED,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "grid.color": _LINE,
+    "grid.linewidth": 0.6,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "legend.frameon": False,
+    "legend.labelcolor": _INK,
+}
+
+
+def progress_chart(moments: Sequence[Moment]) -> str:
+    """Distance, reward and pictures over the steps of a run, as an ``<svg>`` element.
+
+    Args:
+        moments: of the whole run, at least one.
+    """
+    from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    with style.context(_STYLE):
+        figure = Figure(figsize=(9.0, 6.4), layout="constrained")
+        FigureCanvasSVG(figure)
+        distance, reward, pictures = figure.subplots(3, 1, sharex=True)
+        steps = np.arange(1, len(moments) + 1)
+        _draw_distance(distance, steps, moments)
+        _draw_reward(reward, steps, moments)
+        _draw_pictures(pictures, steps, moments)
+        pictures.set_xlabel("step")
+        pictures.set_xlim(0, max(len(moments), _FEW_STEPS) + 0.5)
+        pictures.xaxis.set_major_locator(MaxNLocator(integer=True))
+        out = io.StringIO()
+        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+    drawing = out.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    for colour, variable in _COLOURS.items():
+        drawing = drawing.replace(colour, variable)
+    return drawing
+
+
+def _draw_distance(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title("Distance to the goal state")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylim(bottom=-0.6, top=max(3, *(moment.distance for moment in moments)) + 0.8)
+    distances = np.array([float(moment.distance) for moment in moments])
+    # A gap at every start of an episode: the agent did not walk there.
+    starts = [i for i in range(1, len(moments)) if moments[i].episode != moments[i - 1].episode]
+    axes.plot(
+        np.insert(steps.astype(float), starts, np.nan),
+        np.insert(distances, starts, np.nan),
+        color=_ACCENT,
+        linewidth=1.1,
+        marker="." if len(moments) <= _FEW_STEPS else "",
+        rasterized=len(moments) > _MANY_STEPS,
+    )
+    reached = steps[[moment.at_goal for moment in moments]]
+    if len(reached):
+        axes.plot(
+            reached, np.zeros(len(reached)), "o", color=_GOOD, markersize=6, label="goal state"
+        )
+        axes.legend(loc="upper right")
+
+
+def _draw_reward(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
+    window = max(1, len(moments) // 20)
+    rewards = np.array([moment.reward for moment in moments])
+    many = len(moments) > _MANY_STEPS
+    axes.plot(steps, rewards, ".", color=_MUTED, markersize=2.5, rasterized=many)
+    if window > 1:
+        sums = np.cumsum(np.insert(rewards, 0, 0.0))
+        means = (sums[window:] - sums[:-window]) / window
+        axes.plot(steps[window - 1 :], means, color=_ACCENT, linewidth=1.4, rasterized=many)
+        axes.set_title(f"Reward of each step, and its mean over the last {window}")
+    else:
+        axes.set_title("Reward of each step")
+
+
+def _draw_pictures(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
+    axes.set_title("Pictures")
+    many = len(moments) > _MANY_STEPS
+    seen = [moment.states_seen for moment in moments]
+    drawn = [moment.generations for moment in moments]
+    curves = (
+        (seen, _MUTED, "-", "different ones seen"),
+        (drawn, _ACCENT, "--", "drawn in this search (the rest was in the store)"),
+    )
+    for counts, colour, line, label in curves:
+        axes.plot(*(steps, counts, line), color=colour, linewidth=1.4, label=label, rasterized=many)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower right")

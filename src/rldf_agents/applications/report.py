@@ -1,0 +1,150 @@
+"""Self-contained HTML: one report for a search, one index over several."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from markupsafe import Markup
+from PIL import Image
+
+from rldf_agents.applications.charts import progress_chart
+from rldf_agents.applications.search import SearchResult
+from rldf_agents.applications.trajectory import when
+from rldf_agents.statistics import RunStatistics
+
+_SMALL = 256
+"""Pictures up to this many pixels across are inlined without loss."""
+
+_LARGEST = 512
+"""Larger ones are scaled down to this for the page."""
+
+_TABLE_3 = {
+    "steps": ("T", "steps"),
+    "final_distance": ("D_T", "final distance"),
+    "max_distance": ("D_max", "largest distance"),
+    "min_distance": ("D_min", "smallest distance"),
+    "distance_deviation": ("\N{GREEK SMALL LETTER RHO}", "standard deviation of the distance"),
+    "distance_variance": ("σ²", "variance of the distance"),
+    "times_reached": ("Conv.", "times the goal was reached"),
+    "fine": ("F", "sum of fine gains"),
+    "coarse": ("C", "sum of coarse gains"),
+}
+
+
+def render_report(result: SearchResult, versions: Mapping[str, str], command: str) -> str:
+    """The page of one search.
+
+    Args:
+        result: of the search.
+        versions: of Python and the packages, by name.
+        command: what the user can type to have it again.
+    """
+    return _template("report.html.jinja").render(
+        result=result,
+        target_name=Path(result.target).name,
+        goal_axes=_goal_axes(result),
+        chart=Markup(progress_chart(result.moments)),
+        table_3=_table_3(result.statistics),
+        settings=_settings(result),
+        versions=versions,
+        command=command,
+        generations=result.moments[-1].generations,
+        states_seen=result.moments[-1].states_seen,
+    )
+
+
+def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
+    """The page over several searches.
+
+    Args:
+        results: at least one.
+        links: where each one's report is, relative to this page.
+    """
+    searches = list(zip(results, links, strict=True))
+    return _template("index.html.jinja").render(searches=searches)
+
+
+def _goal_axes(result: SearchResult) -> list[dict[str, Any]]:
+    goal = result.goal
+    best = result.best[0].shown.state
+    return [
+        {
+            "name": axis.name,
+            "word": axis.values[label] or "(nothing)",
+            "confidence": float(confidence),
+            "is_guess": axis.name in goal.guesses,
+            "best": axis.values[found] or "(nothing)",
+            "matches": found == label,
+        }
+        for axis, label, confidence, found in zip(
+            result.grammar.axes,
+            goal.state.tolist(),
+            goal.reading.confidence,
+            best,
+            strict=True,
+        )
+    ]
+
+
+def _table_3(statistics: RunStatistics) -> list[tuple[str, str, str]]:
+    known = {each.name: getattr(statistics, each.name) for each in fields(statistics)}
+    return [(symbol, says, f"{known[name]:.4g}") for name, (symbol, says) in _TABLE_3.items()]
+
+
+def _settings(result: SearchResult) -> dict[str, object]:
+    settings = result.settings
+    return {
+        "target": result.target,
+        "grammar": f"{result.grammar.name}, {result.grammar.n_states:,} states",
+        "generator": f"{result.generator.name} ({result.generator.fingerprint[:12]})",
+        "learner": settings.learner,
+        "reward": settings.reward,
+        "most steps": settings.steps,
+        "steps of an episode": settings.max_episode_steps,
+        "epsilon": "the learner's own" if settings.epsilon is None else settings.epsilon,
+        "after the goal": "goes on learning" if settings.keep_learning else "stops",
+        "seed": settings.seed,
+    }
+
+
+def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
+    image = Image.fromarray(picture)
+    content = io.BytesIO()
+    if max(image.size) <= _SMALL:
+        image.save(content, "PNG", optimize=True)
+        kind = "png"
+    else:
+        image.thumbnail((_LARGEST, _LARGEST))
+        image.save(content, "WEBP", quality=90)
+        kind = "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Environment:
+    folder = resources.files("rldf_agents.applications") / "templates"
+    sources = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.is_file()}
+    environment = Environment(
+        loader=DictLoader(sources),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["data_uri"] = _data_uri
+    environment.filters["when"] = when
+    return environment

@@ -1,0 +1,197 @@
+import importlib.metadata
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rldf_agents.cli import main
+from rldf_gym.goal import DEFAULT_TARGET
+
+RLDF = [sys.executable, "-m", "rldf_agents.cli"]
+TABLE = {
+    *("target", "goal_prompt", "goal_state", "reached", "steps", "generations"),
+    *("generations_to_goal", "best_prompt", "best_state", "clip_similarity", "seed", "versions"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLDF_STORE", str(tmp_path / "store" / "store.sqlite"))
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.full((32, 32, 3), 90, np.uint8)).save(path)
+    return path
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    told = capsys.readouterr()
+    return ended.value.code, told.out, told.err
+
+
+def refusal(capsys, *arguments) -> str:
+    """The one line on stderr that a refused command leaves."""
+    status, _, told = run(capsys, *arguments)
+    assert status == 2
+    assert told.startswith("rldf: error: ")
+    assert told.count("\n") == 1
+    return told
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ("options", "told"),
+        [
+            (["--learner", "dqn"], "unknown learner 'dqn'; known: q_learning, sarsa, random"),
+            (["--reward", "fame"], "unknown reward 'fame'; known: multi_semantic, partial"),
+            (["--grammar", "klingon"], "shipped grammars (actions, base, extended)"),
+            (["--generator", "dalle"], "unknown generator 'dalle'; known: embedded, sd14"),
+            (["--device", "abacus"], "unknown device 'abacus'; known: cpu, cuda"),
+            (["--steps", "0"], "steps is 0: give a whole number of at least 1"),
+            (["--steps", "-5"], "steps is -5"),
+            (["--steps", "many"], "'--steps'"),
+            (["--steps", "1.5"], "'--steps'"),
+            (["--seed", "-1"], "seed is -1"),
+            (["--epsilon", "2"], "epsilon is 2.0"),
+            (["--resume", "--overwrite"], "give one"),
+            (["--resume"], "no search to resume"),
+            (["--nonsense"], "--nonsense"),
+        ],
+    )
+    def test_in_an_option_is_one_line_and_leaves_nothing(
+        self, capsys, tmp_path, picture, options, told
+    ):
+        out = tmp_path / "out"
+        assert told in refusal(capsys, "search", picture, "--out", out, *options)
+        assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("content", "told"),
+        [
+            (None, "does not exist"),
+            (b"", "is empty"),
+            (b"no picture", "is not a picture"),
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "picture"),
+        ],
+        ids=["missing", "empty", "text", "truncated"],
+    )
+    def test_for_a_picture_is_one_line_and_leaves_nothing(self, capsys, tmp_path, content, told):
+        target = tmp_path / "target.png"
+        if content is not None:
+            target.write_bytes(content)
+        assert told in refusal(capsys, "search", target, "--out", tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+    def test_in_the_last_of_several_pictures_stops_them_all(self, capsys, tmp_path, picture):
+        arguments = ["search", picture, picture, tmp_path / "none.png", "--out", tmp_path / "out"]
+        assert "none.png does not exist" in refusal(capsys, *arguments)
+        assert not (tmp_path / "out").exists()
+
+    def test_no_picture_at_all_is_one_line(self, capsys, tmp_path):
+        assert "PICTURE" in refusal(capsys, "search", "--out", tmp_path / "out")
+
+    def test_an_output_folder_with_something_in_it_is_left_alone(self, capsys, tmp_path, picture):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "thesis.txt").write_text("mine")
+        told = refusal(capsys, "search", picture, "--out", tmp_path / "out")
+        assert "is not empty" in told
+        assert "--overwrite" in told
+        assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+    def test_a_grammar_with_a_fault_is_one_line(self, capsys, tmp_path, picture):
+        grammar = tmp_path / "endless.lark"
+        grammar.write_text('start: "very " start | "good"\n')
+        refusal(capsys, "search", picture, "--out", tmp_path / "out", "--grammar", grammar)
+
+
+def test_version_is_the_package_s(capsys):
+    status, told, _ = run(capsys, "--version")
+    assert status == 0
+    assert told.strip() == f"rldf {importlib.metadata.version('rldf-gym')}"
+
+
+def test_grammar_shows_its_axes(capsys):
+    status, told, _ = run(capsys, "grammar", "base")
+    assert status == 0
+    assert "480 states" in told
+    assert "banana, orange, apple" in told
+
+
+def test_help_needs_no_model_library():
+    program = (
+        "import sys, rldf_agents.cli; "
+        "print({'torch', 'diffusers', 'PIL', 'rldf_gym', 'rich.progress'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+class TestInTheEmbeddedWorld:
+    def test_a_store_that_is_not_ours_is_one_line_and_left_alone(self, capsys, tmp_path, picture):
+        store = tmp_path / "notes.txt"
+        store.write_text("my notes")
+        arguments = ["search", picture, "--out", tmp_path / "out", "--store", store]
+        assert "notes.txt" in refusal(capsys, *arguments)
+        assert store.read_text() == "my notes"
+        assert not (tmp_path / "out").exists()
+
+    def test_a_search_leaves_its_result(self, capsys, tmp_path):
+        out = tmp_path / "out"
+        arguments = ["search", DEFAULT_TARGET, "--out", out, "--steps", 6, "--seed", 3]
+        status, told, _ = run(capsys, *arguments)
+        assert status == 0
+        assert "was read as" in told
+        result = json.loads((out / "result.json").read_text())
+        assert set(result) >= TABLE
+        assert result["steps"] <= 6
+        assert result["seed"] == 3
+        assert -1 <= result["clip_similarity"] <= 1
+        assert (out / "report.html").stat().st_size > 1000
+        with Image.open(out / "trajectory.png") as trajectory:
+            assert trajectory.width > trajectory.height
+
+    def test_a_second_search_draws_nothing_anew(self, capsys, tmp_path):
+        for out in ("first", "second"):
+            run(capsys, "search", DEFAULT_TARGET, "--out", tmp_path / out, "--steps", 6)
+        first, second = (
+            json.loads((tmp_path / out / "result.json").read_text()) for out in ("first", "second")
+        )
+        assert first["generations"] > 0
+        assert second["generations"] == 0
+        assert second["best_prompt"] == first["best_prompt"]
+
+    def test_ctrl_c_keeps_what_was_learned_and_says_how_to_go_on(self, tmp_path):
+        out = tmp_path / "out"
+        command = [*RLDF, "search", str(DEFAULT_TARGET), "--out", str(out), "--epsilon", "1"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        search = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        try:
+            for line in search.stdout:
+                if "step " in line:
+                    break
+            time.sleep(1)
+            search.send_signal(signal.SIGINT)
+            _, told = search.communicate(timeout=120)
+        finally:
+            search.kill()
+        assert search.returncode == 130
+        assert told.count("rldf: error: interrupted") == 1
+        assert "Traceback" not in told
+        assert "--resume" in told
+        names = {file.name for file in out.iterdir()}
+        assert names == {"learner.safetensors", "history.safetensors"}
