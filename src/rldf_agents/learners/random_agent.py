@@ -1,0 +1,97 @@
+"""Uniformly random actions: the baseline (epsilon = 1 in the paper's Table 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+
+from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.learners.labels import Labels
+from rldf_agents.learners.run import Run
+from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.training import train
+
+
+class RandomAgent:
+    """Takes every action with the same probability and learns nothing.
+
+    Args:
+        observation_space: Discrete or MultiDiscrete.
+        action_space: Discrete or MultiDiscrete.
+
+    Raises:
+        AgentError: for other spaces.
+    """
+
+    name: ClassVar[str] = "random"
+
+    def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+        self._observations = Labels(observation_space, "observation")
+        self._actions = Labels(action_space, "action")
+        self._run = Run(self._observations, self._actions)
+
+    @property
+    def observation_space(self) -> gym.Space[Any]:
+        """The observations it was made for."""
+        return self._observations.space
+
+    @property
+    def action_space(self) -> gym.Space[Any]:
+        """The actions it was made for."""
+        return self._actions.space
+
+    @property
+    def progress(self) -> Progress:
+        """Seed and counters of the run."""
+        return self._run.progress
+
+    def start_run(self, seed: int | None) -> None:
+        """Begin the run of this seed, or go on with the one under way."""
+        self._run.start(seed)
+
+    def select_action(self, observation: Label) -> Label:
+        """Return a random action."""
+        return self._actions.label(int(self._run.random.integers(self._actions.size)))
+
+    def update(self, transition: Transition) -> None:
+        """Count one step."""
+        self._run.record(transition)
+
+    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+        """Return a random action, or with ``deterministic`` the first one."""
+        if deterministic:
+            return self._actions.label(0), None
+        drawn = int(self._run.prediction_random.integers(self._actions.size))
+        return self._actions.label(drawn), None
+
+    def learn(
+        self,
+        env: Environment,
+        total_timesteps: int,
+        seed: int | None = None,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        """Act as ``rldf_agents.training.train`` does."""
+        train(self, env, total_timesteps, seed, callbacks)
+
+    def save(self, path: str | Path) -> Path:
+        """Write random state and progress to one ``.safetensors`` file."""
+        spaces = (self._observations.space, self._actions.space)
+        return write_learner(
+            path, SavedLearner(self.name, *spaces, {"run": self._run.to_json()}, tensors={})
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, env: Environment | None = None) -> RandomAgent:
+        """Read a saved agent; with ``env``, refuse one that was made for other spaces.
+
+        Raises:
+            AgentError: if the file is missing, damaged or of another learner, or spaces differ.
+        """
+        saved = read_learner(path, cls.name, env)
+        agent = cls(saved.observation_space, saved.action_space)
+        agent._run.restore(saved.state["run"])
+        return agent

@@ -1,0 +1,135 @@
+"""What the tabular learners are made of: settings, a table, an epsilon-greedy policy on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from rldf_agents.contracts import Label, Transition
+from rldf_agents.errors import AgentError
+from rldf_agents.learners.action_values import make_action_values
+from rldf_agents.learners.labels import Labels
+from rldf_agents.learners.run import Run
+from rldf_agents.learners.saved_file import SavedLearner, write_learner
+from rldf_agents.schedules import (
+    EpsilonSchedule,
+    StepSizeSchedule,
+    epsilon_from_json,
+    schedule_to_json,
+    step_size_from_json,
+)
+
+
+@dataclass(frozen=True)
+class TabularSettings:
+    """How to learn.
+
+    Raises:
+        AgentError: if ``gamma`` is outside [0, 1] or ``initial_value`` is not a finite number.
+    """
+
+    gamma: float
+    epsilon: EpsilonSchedule
+    step_size: StepSizeSchedule
+    initial_value: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.gamma <= 1.0:
+            raise AgentError(f"the discount gamma is {self.gamma}: give a number in [0, 1]")
+        if not math.isfinite(self.initial_value):
+            raise AgentError(f"the initial value is {self.initial_value}: give a finite number")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings; AgentError for schedules that are not of this package."""
+        return {
+            "gamma": self.gamma,
+            "epsilon": schedule_to_json(self.epsilon),
+            "step_size": schedule_to_json(self.step_size),
+            "initial_value": self.initial_value,
+        }
+
+
+def settings_from_json(saved: dict[str, Any]) -> TabularSettings:
+    """Return the settings that ``TabularSettings.to_json`` wrote."""
+    return TabularSettings(
+        gamma=saved["gamma"],
+        epsilon=epsilon_from_json(saved["epsilon"]),
+        step_size=step_size_from_json(saved["step_size"]),
+        initial_value=saved["initial_value"],
+    )
+
+
+class Table:
+    """Action values over two discrete spaces, the policy on them, and the run they come from."""
+
+    def __init__(
+        self,
+        observation_space: gym.Space[Any],
+        action_space: gym.Space[Any],
+        settings: TabularSettings,
+    ) -> None:
+        self.observations = Labels(observation_space, "observation")
+        self.actions = Labels(action_space, "action")
+        self.settings = settings
+        self.run = Run(self.observations, self.actions)
+        self.values = make_action_values(
+            self.observations.size, self.actions.size, settings.initial_value
+        )
+
+    def explore(self, state: int, random: np.random.Generator) -> int:
+        """Return an action, epsilon-greedy with ties broken at random.
+
+        One uniform number decides whether to explore and, rescaled, which action it is: given
+        that it lies in an interval, it is uniform there.
+        """
+        draw = random.random()
+        epsilon = self.settings.epsilon(self.run.progress.timesteps)
+        if draw < epsilon:
+            return min(int(draw / epsilon * self.actions.size), self.actions.size - 1)
+        best = self._best(state)
+        return best[min(int((draw - epsilon) / (1.0 - epsilon) * len(best)), len(best) - 1)]
+
+    def improve(self, state: int, action: int, target: float) -> None:
+        """Move Q(s, a) a step towards the target.
+
+        Raises:
+            AgentError: if the target is not finite: one such value would spread over the table.
+        """
+        if not math.isfinite(target):
+            raise AgentError(f"the environment's reward made a learning target of {target}")
+        old = self.values.row(state)[action]
+        alpha = self.settings.step_size(self.values.updates(state, action) + 1)
+        self.values.update(state, action, old + alpha * (target - old))
+
+    def predict(self, observation: Label, deterministic: bool) -> Label:
+        """Return the first greedy action, or one drawn from the policy as it now explores."""
+        state = self.observations.index(observation)
+        if deterministic:
+            return self.actions.label(self._best(state)[0])
+        return self.actions.label(self.explore(state, self.run.prediction_random))
+
+    def pair(self, transition: Transition) -> tuple[int, int]:
+        """Return the row and column of Q(s, a)."""
+        state = self.observations.index(transition.observation)
+        return state, self.actions.index(transition.action)
+
+    def save(self, path: str | Path, learner: str, extra: dict[str, Any]) -> Path:
+        """Write everything to one file; ``extra`` is what the learner itself remembers."""
+        state = {"settings": self.settings.to_json(), "run": self.run.to_json(), **extra}
+        spaces = (self.observations.space, self.actions.space)
+        return write_learner(path, SavedLearner(learner, *spaces, state, self.values.tensors()))
+
+    def restore(self, saved: SavedLearner) -> None:
+        """Take over table and run from a file made with the same spaces and settings."""
+        self.run.restore(saved.state["run"])
+        self.values.restore(saved.tensors)
+
+    def _best(self, state: int) -> list[int]:
+        row = self.values.row(state)
+        highest = max(row)
+        return [action for action, value in enumerate(row) if value == highest]

@@ -1,0 +1,202 @@
+"""How exploration and step size change over a run.
+
+An epsilon schedule maps the number of steps taken in the run to the probability of a random
+action; a step-size schedule maps the number of updates of one action value, the present one
+included, to the step of that update.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rldf_agents.errors import AgentError
+
+
+class EpsilonSchedule(Protocol):
+    """The probability of a random action over the steps of a run."""
+
+    def __call__(self, timestep: int) -> float:
+        """Return epsilon in [0, 1] after ``timestep`` steps, from 0."""
+
+
+class StepSizeSchedule(Protocol):
+    """The step size over the updates of one action value."""
+
+    def __call__(self, visits: int) -> float:
+        """Return alpha in (0, 1] for update number ``visits`` of one action value, from 1."""
+
+
+def _require_probability(name: str, value: float) -> None:
+    if not 0.0 <= value <= 1.0:
+        raise AgentError(f"{name} is {value}: it is a probability, give a number in [0, 1]")
+
+
+def _require_positive_steps(name: str, value: int) -> None:
+    if value < 1:
+        raise AgentError(f"{name} is {value}: give a number of steps of at least 1")
+
+
+@dataclass(frozen=True)
+class ConstantEpsilon:
+    """The same epsilon throughout; the paper finds 0.1 best (Table 3).
+
+    Raises:
+        AgentError: if ``value`` is outside [0, 1].
+    """
+
+    value: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require_probability("epsilon", self.value)
+
+    def __call__(self, timestep: int) -> float:
+        """Return epsilon, whatever the step."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class LinearEpsilon:
+    """From ``start`` to ``end`` in a straight line over ``steps`` steps, then ``end``.
+
+    Raises:
+        AgentError: if an end is outside [0, 1] or ``steps`` is below 1.
+    """
+
+    start: float
+    end: float
+    steps: int
+
+    def __post_init__(self) -> None:
+        _require_probability("epsilon at the start", self.start)
+        _require_probability("epsilon at the end", self.end)
+        _require_positive_steps("the length of the epsilon schedule", self.steps)
+
+    def __call__(self, timestep: int) -> float:
+        """Return epsilon after ``timestep`` steps."""
+        done = min(timestep / self.steps, 1.0)
+        return (1.0 - done) * self.start + done * self.end
+
+
+@dataclass(frozen=True)
+class ExponentialEpsilon:
+    """From ``start`` towards ``end``, the difference halved every ``half_life`` steps.
+
+    Raises:
+        AgentError: if an end is outside [0, 1] or ``half_life`` is below 1.
+    """
+
+    start: float
+    end: float
+    half_life: int
+
+    def __post_init__(self) -> None:
+        _require_probability("epsilon at the start", self.start)
+        _require_probability("epsilon at the end", self.end)
+        _require_positive_steps("the half-life of epsilon", self.half_life)
+
+    def __call__(self, timestep: int) -> float:
+        """Return epsilon after ``timestep`` steps."""
+        left = math.pow(0.5, timestep / self.half_life)
+        return left * self.start + (1.0 - left) * self.end
+
+
+@dataclass(frozen=True)
+class ConstantStepSize:
+    """The same alpha throughout.
+
+    The sum of its squares diverges, so that under noisy rewards or transitions the values keep
+    fluctuating around the true ones: the convergence theorem of the paper (§3) does not hold.
+    Where both are deterministic there is no noise to average away, and Q-learning still converges.
+
+    Raises:
+        AgentError: if ``value`` is outside (0, 1].
+    """
+
+    value: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.value <= 1.0:
+            raise AgentError(f"the step size alpha is {self.value}: give a number in (0, 1]")
+
+    def __call__(self, visits: int) -> float:
+        """Return alpha, whatever the number of updates."""
+        return self.value
+
+
+@dataclass(frozen=True)
+class VisitCountStepSize:
+    """``alpha = 1 / n(s, a) ** omega``, n counting the updates of this very action value.
+
+    For omega in (0.5, 1] the steps sum to infinity and their squares do not: the conditions of
+    the paper's convergence theorem (§3). Omega 1 averages all targets alike; smaller values forget
+    early ones, made of poor estimates, sooner.
+
+    Raises:
+        AgentError: if ``omega`` is outside (0.5, 1].
+    """
+
+    omega: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.omega <= 1.0:
+            raise AgentError(
+                f"omega is {self.omega}: 1 / n ** omega meets the convergence conditions only for "
+                "omega in (0.5, 1]"
+            )
+
+    def __call__(self, visits: int) -> float:
+        """Return alpha for update number ``visits`` of one action value."""
+        return math.pow(visits, -self.omega)
+
+
+SavedSchedule = dict[str, Any]
+
+_EPSILON_SCHEDULES = (ConstantEpsilon, LinearEpsilon, ExponentialEpsilon)
+_STEP_SIZE_SCHEDULES = (ConstantStepSize, VisitCountStepSize)
+
+
+def epsilon_schedule(epsilon: float | EpsilonSchedule) -> EpsilonSchedule:
+    """Return the schedule itself, or a constant one for a number."""
+    return ConstantEpsilon(epsilon) if isinstance(epsilon, int | float) else epsilon
+
+
+def step_size_schedule(step_size: float | StepSizeSchedule) -> StepSizeSchedule:
+    """Return the schedule itself, or a constant one for a number."""
+    return ConstantStepSize(step_size) if isinstance(step_size, int | float) else step_size
+
+
+def schedule_to_json(schedule: EpsilonSchedule | StepSizeSchedule) -> SavedSchedule:
+    """Return name and fields of a schedule of this module.
+
+    Raises:
+        AgentError: for any other callable, whose parts are unknown.
+    """
+    if isinstance(schedule, (*_EPSILON_SCHEDULES, *_STEP_SIZE_SCHEDULES)):
+        return {"name": type(schedule).__name__, **dataclasses.asdict(schedule)}
+    raise AgentError(
+        f"the schedule {schedule!r} cannot be saved: use one of rldf_agents.schedules to save "
+        "a learner"
+    )
+
+
+def epsilon_from_json(saved: SavedSchedule) -> EpsilonSchedule:
+    """Return the epsilon schedule that ``schedule_to_json`` wrote; AgentError if it is none."""
+    for kind in _EPSILON_SCHEDULES:
+        if kind.__name__ == saved.get("name"):
+            return kind(**_fields(saved))
+    raise AgentError(f"the saved epsilon schedule {saved} is unknown to this version")
+
+
+def step_size_from_json(saved: SavedSchedule) -> StepSizeSchedule:
+    """Return the step-size schedule that ``schedule_to_json`` wrote; AgentError if it is none."""
+    for kind in _STEP_SIZE_SCHEDULES:
+        if kind.__name__ == saved.get("name"):
+            return kind(**_fields(saved))
+    raise AgentError(f"the saved step-size schedule {saved} is unknown to this version")
+
+
+def _fields(saved: SavedSchedule) -> dict[str, Any]:
+    return {name: value for name, value in saved.items() if name != "name"}
