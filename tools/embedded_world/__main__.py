@@ -60,8 +60,8 @@ def autoencoder(
 def text_to_image(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 8_000,
-    guidance_steps: Annotated[int, typer.Option(help="Steps of the second phase.")] = 800,
+    steps: Steps = 6_500,
+    guidance_steps: Annotated[int, typer.Option(help="Steps of the second phase.")] = 600,
     batch: Batch = 48,
     seed: Seed = 0,
 ) -> None:
@@ -76,7 +76,9 @@ def text_to_image(
     folder = runs / "text_to_image"
     tokenizer = build_tokenizer(folder / "tokenizer")
     autoencoder = AutoencoderTiny.from_pretrained(runs / "autoencoder" / "vae").float().to(device)
-    data = model_room.encode_corpus(Corpus.open(runs / "train"), autoencoder, tokenizer, device)
+    data = model_room.encode_corpus(
+        Corpus.open(runs / "train"), autoencoder, tokenizer, folder / "latents.npy", device
+    )
     model = model_room.TextToImage(tokenizer)
     plan = Plan(folder / "denoising", steps, 1e-3, seed, device, averaging=0.9995, decay=0.35)
     model_room.train_text_to_image(model, data, plan, batch)
@@ -143,7 +145,7 @@ def scene_classifier(
 def clip(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 1_600,
+    steps: Steps = 1_400,
     batch: Batch = 48,
     seed: Seed = 0,
 ) -> None:

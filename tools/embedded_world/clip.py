@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from tools.embedded_world.atmosphere import TIMES_OF_DAY, WEATHERS
 from tools.embedded_world.backgrounds import SCENES
@@ -131,7 +132,11 @@ def train_clip(source: PictureSource, folder: Path, plan: Plan, batch: int) -> A
 
     def loss(step: int, random: StepRandom) -> Tensor:
         drawn = source.draw(random, batch, plan.device)
-        with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
+        # On a CPU the fused attention kernel's backward pass is slow for sixteen tokens.
+        with (
+            torch.autocast(plan.device.split(":")[0], torch.bfloat16),
+            sdpa_kernel(SDPBackend.MATH),
+        ):
             images = model.encode_image(drawn.pictures * 2 - 1, normalize=True).float()
             value = caption_loss(model, images, drawn.indices)
         with torch.no_grad():

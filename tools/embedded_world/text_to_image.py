@@ -20,6 +20,7 @@ from diffusers import (
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
+from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -120,14 +121,31 @@ def _figure_weights(boxes: np.ndarray, mirrored: bool, side: int) -> np.ndarray:
 
 
 def encode_corpus(
-    corpus: Corpus, autoencoder: AutoencoderTiny, tokenizer: CLIPTokenizer, device: str
+    corpus: Corpus,
+    autoencoder: AutoencoderTiny,
+    tokenizer: CLIPTokenizer,
+    kept: Path,
+    device: str,
 ) -> LatentSet:
-    """Encode the tidy pictures of combinations that are not held out, and their mirror images."""
+    """Encode the tidy pictures of combinations that are not held out, and their mirror images.
+
+    Args:
+        corpus: the pictures.
+        autoencoder: encodes them.
+        tokenizer: for their captions.
+        kept: file that keeps the latents for a resumed run.
+        device: torch device.
+    """
     chosen = np.flatnonzero((corpus.labels[:, -1] == 1) & ~corpus.held_out)
-    scale = autoencoder.config.scaling_factor
-    pictures = corpus.pictures[chosen]
-    side = pictures.shape[1]
-    latents = [encode(autoencoder, p, device) * scale for p in (pictures, pictures[:, :, ::-1])]
+    side = corpus.pictures.shape[1]
+    if not kept.exists():
+        pictures = corpus.pictures[chosen]
+        latents = np.concatenate(
+            [encode(autoencoder, p, device) for p in (pictures, pictures[:, :, ::-1])]
+        )
+        partial = kept.with_suffix(".partial.npy")
+        np.save(partial, latents * np.float16(autoencoder.config.scaling_factor))
+        partial.replace(kept)
     weights = [
         _figure_weights(corpus.boxes[i], mirrored, side)
         for mirrored in (False, True)
@@ -135,11 +153,17 @@ def encode_corpus(
     ]
     captions = [corpus.sentence(int(i)) for i in chosen]
     return LatentSet(
-        np.concatenate(latents).astype(np.float16),
+        np.load(kept),
         np.tile(tokenize(tokenizer, captions), (2, 1)),
         np.stack(weights),
         tokenize(tokenizer, [""])[0],
     )
+
+
+def _use_plain_attention(model: TextToImage) -> None:
+    """Write attention out: on a CPU the fused kernel's backward pass costs a third of a step."""
+    model.unet.set_attn_processor(AttnProcessor())
+    model.text_encoder.set_attn_implementation("eager")
 
 
 def noise_schedule() -> DDPMScheduler:
@@ -181,6 +205,7 @@ def train_text_to_image(model: TextToImage, data: LatentSet, plan: Plan, batch: 
     """First phase: denoising, with a tenth of the captions left out."""
     torch.manual_seed(plan.seed)
     model.to(plan.device, memory_format=torch.channels_last)
+    _use_plain_attention(model)
 
     def loss(step: int, random: StepRandom) -> Tensor:
         b = _noised(data, random, batch, _NO_CAPTION_SHARE, plan.device)
@@ -194,6 +219,7 @@ def train_text_to_image(model: TextToImage, data: LatentSet, plan: Plan, batch: 
 
 def distil_guidance(model: TextToImage, data: LatentSet, plan: Plan, batch: int) -> TextToImage:
     """Second phase: the target moves by what guidance would add, as a frozen copy sees it."""
+    _use_plain_attention(model)
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
     device = plan.device.split(":")[0]
     empty = torch.from_numpy(data.no_caption).to(plan.device)
@@ -223,9 +249,11 @@ def save_pipeline(
         lambda_min_clipped=-5.1,
         steps_offset=1,
     )
+    text_encoder = copy.deepcopy(model.text_encoder).cpu()
+    text_encoder.set_attn_implementation("sdpa")
     pipeline = StableDiffusionPipeline(
         vae=AutoencoderTiny.from_pretrained(autoencoder),
-        text_encoder=copy.deepcopy(model.text_encoder).cpu(),
+        text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=copy.deepcopy(model.unet).cpu(),
         scheduler=scheduler,
