@@ -154,11 +154,12 @@ class RLDFEnv(gym.Env[State, State]):
         self._mode = make_action_mode(action_mode, self.grammar.n_axes)
         self.action_space = self._mode.space
         picture = load_picture(target)
+        opened = Store.open(store)
         self.world = World(
             self.grammar,
             make_generator(generator, device),
             make_perception("embedded" if perception == "auto" else perception, device),
-            Store.open(store),
+            opened,
             generation_seed,
         )
         self.goal = find_goal(self.world, picture)
