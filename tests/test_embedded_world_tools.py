@@ -79,6 +79,11 @@ def test_every_word_of_the_grammars_is_one_token_of_its_own(tmp_path):
     assert {"vocab.json", "merges.txt"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_the_tokenizer_is_the_same_every_time(tmp_path):
+    first, second = (build_tokenizer(tmp_path / name).get_vocab() for name in ("a", "b"))
+    assert first == second
+
+
 def trained(folder, stops: list[int]) -> torch.Tensor:
     """Weights after a run of 12 steps that was interrupted at ``stops``."""
     for interrupted_at in [*stops, None]:

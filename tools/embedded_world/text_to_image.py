@@ -27,7 +27,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from tools.embedded_world.autoencoder import LATENT_CHANNELS, encode
 from tools.embedded_world.corpus import Corpus
 from tools.embedded_world.renderer import PERSON_CLASS
-from tools.embedded_world.tokenizer import CONTEXT_LENGTH
+from tools.embedded_world.tokenizer import CONTEXT_LENGTH, write_tokenizer
 from tools.embedded_world.training_loop import Plan, StepRandom, fit
 
 LATENT_SIDE = 16
@@ -262,3 +262,4 @@ def save_pipeline(
         requires_safety_checker=False,
     )
     pipeline.to(torch.float16).save_pretrained(folder, safe_serialization=True)
+    write_tokenizer(tokenizer, folder / "tokenizer")

@@ -1,10 +1,10 @@
 """A CLIP tokenizer whose vocabulary is the words of our grammars, one token a word."""
 
+import itertools
 import json
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer, models, trainers
 from transformers import CLIPTokenizer
 
 from rldf_gym.grammar import load_grammar
@@ -12,6 +12,7 @@ from tools.embedded_world.corpus import GRAMMARS
 
 CONTEXT_LENGTH = 16  # the longest sentence has 13 words; start and end come on top
 _START, _END = "<|startoftext|>", "<|endoftext|>"
+_END_OF_WORD = "</w>"
 
 
 def every_word() -> list[str]:
@@ -28,29 +29,57 @@ def every_word() -> list[str]:
 
 
 def build_tokenizer(folder: Path) -> CLIPTokenizer:
-    """Write the tokenizer's files (vocab.json, merges.txt, …) into ``folder`` and load it.
+    """Load the tokenizer in ``folder``, or write one there: a resumed training keeps its own.
 
-    Byte-pair encoding is trained on the bare word list until every word has become one token.
     The special tokens come last, as in OpenAI's CLIP, whose text tower pools at the highest id.
     """
-    words = every_word()
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    trainer = trainers.BpeTrainer(
-        vocab_size=10_000, min_frequency=1, end_of_word_suffix="</w>", show_progress=False
-    )
-    learner.train_from_iterator(words, trainer)
-    learned = json.loads(learner.to_str())["model"]
-    vocabulary = dict(learned["vocab"])
-    missing = [word for word in words if f"{word}</w>" not in vocabulary]
-    if missing:
-        raise ValueError(f"Words without a token of their own: {missing}")
-    for special in (_START, _END):
-        vocabulary[special] = len(vocabulary)
-    merges = [tuple(pair) for pair in learned["merges"]]
-    tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT_LENGTH)
+    if not (folder / "vocab.json").exists():
+        merges = whole_word_merges(every_word())
+        letters = {letter for pair in merges for letter in pair if len(letter) == 1}
+        pieces = sorted(letters | {f"{letter}{_END_OF_WORD}" for letter in letters})
+        pieces += ["".join(pair) for pair in merges]
+        vocabulary = {piece: i for i, piece in enumerate([*dict.fromkeys(pieces), _START, _END])}
+        tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT_LENGTH)
+        write_tokenizer(tokenizer, folder)
+    return CLIPTokenizer.from_pretrained(folder)
+
+
+def whole_word_merges(words: list[str]) -> list[tuple[str, str]]:
+    """Return byte-pair merges that make every word one token, the same for the same words.
+
+    Each word is first merged as far as the merges so far go, then joined from the left. A merge
+    that is added later ranks lower than those that an earlier word needs, so it cannot undo them.
+    """
+    merges: list[tuple[str, str]] = []
+    for word in words:
+        pieces = [*word[:-1], word[-1] + _END_OF_WORD]
+        while len(pieces) > 1:
+            ranked = [merges.index(pair) for pair in itertools.pairwise(pieces) if pair in merges]
+            if not ranked:
+                merges.append((pieces[0], pieces[1]))
+                ranked = [len(merges) - 1]
+            pieces = _merged(pieces, merges[min(ranked)])
+    return merges
+
+
+def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
+    merged: list[str] = []
+    for piece in pieces:
+        if merged and (merged[-1], piece) == pair:
+            merged[-1] += piece
+        else:
+            merged.append(piece)
+    return merged
+
+
+def write_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """Write tokenizer.json, and vocab.json and merges.txt as in Stable Diffusion's folders.
+
+    Transformers 5 writes the first alone; older versions and `rldf_gym.generation` read the others.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
-    (folder / "vocab.json").write_text(json.dumps(vocabulary, ensure_ascii=False))
-    lines = ["#version: 0.2", *(" ".join(pair) for pair in merges)]
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"], ensure_ascii=False))
+    lines = ["#version: 0.2", *(" ".join(pair) for pair in model["merges"])]
     (folder / "merges.txt").write_text("\n".join(lines) + "\n")
-    return CLIPTokenizer.from_pretrained(folder)
