@@ -7,6 +7,7 @@ The functions take single values or arrays of them, so that one environment and 
 share the same arithmetic.
 """
 
+import abc
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -109,12 +110,12 @@ def nothing_recognised(
     return np.asarray(~np.any((values >= 0) & (confidence >= np.asarray(least)), axis=-1))
 
 
-class ReadingReward(Wrapper, gym.utils.RecordConstructorArgs):
+class ReadingReward(Wrapper, gym.utils.RecordConstructorArgs, abc.ABC):
     """Contract of the reward wrappers: the reward of a step is a function of its ``info``."""
 
+    @abc.abstractmethod
     def reading_reward(self, info: Mapping[str, Any]) -> float:
         """The reward of the picture that ``info`` tells about."""
-        raise NotImplementedError
 
     def step(self, action: Any) -> Step:
         """Step, rewarded by the picture that the step arrived at."""

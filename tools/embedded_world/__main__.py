@@ -60,8 +60,8 @@ def autoencoder(
 def text_to_image(
     runs: Runs = Path("runs"),
     device: Device = "cpu",
-    steps: Steps = 6_500,
-    guidance_steps: Annotated[int, typer.Option(help="Steps of the second phase.")] = 600,
+    steps: Steps = 4_600,
+    guidance_steps: Annotated[int, typer.Option(help="Steps of the second phase.")] = 400,
     batch: Batch = 48,
     seed: Seed = 0,
 ) -> None:

@@ -125,7 +125,7 @@ PRESETS: Mapping[str, GeneratorPreset] = {
     # Guidance is distilled into the shipped model: one U-Net call a step.
     "embedded": GeneratorPreset(
         repository=str(EMBEDDED / "text_to_image"),
-        steps=8,
+        steps=6,
         guidance_scale=1.0,
         height=128,
         width=128,
