@@ -22,6 +22,7 @@ from tools.embedded_world.judge import QUESTIONS, Judge
 
 SEEDS = (1001, 1002)
 _EXTENDED_SAMPLE = 720
+_RENDERS = 1_000  # of each grammar
 _CHUNK = 16
 _COUNTED = {"frequency": "things", "density": "people"}
 
@@ -157,7 +158,7 @@ def measure_perception(perception: Perception, judge: Judge, corpus: Corpus) -> 
     tables: dict[str, Figures] = {}
     for number, name in enumerate(GRAMMARS):
         grammar = load_grammar(name)
-        rows = np.flatnonzero(corpus.grammars == number)
+        rows = np.flatnonzero(corpus.grammars == number)[:_RENDERS]
         pictures, true = corpus.pictures[rows], true_states(grammar, corpus.labels[rows])
         read, alone = read_states(perception, grammar, pictures)
         tables[f"{name}: perception"] = accuracy(grammar, read, true)
