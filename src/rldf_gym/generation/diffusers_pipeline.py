@@ -109,7 +109,7 @@ class DiffusersGenerator:
         import torch
 
         pipeline, negative = self._loaded
-        with torch.inference_mode():
+        with torch.inference_mode(), silence():
             drawn: NDArray[np.float32] = pipeline(
                 prompts,
                 height=self.preset.height,

@@ -84,12 +84,14 @@ def _private_ultralytics() -> Iterator[None]:
 
     On import it asks two name servers whether it is online, which also decides whether it sends
     usage events; writes a settings file into the user's home; sets OMP_NUM_THREADS to 1, which
-    would slow torch down were torch not imported before it; and changes how numpy prints. A
+    would slow torch down were torch not imported before it; changes how numpy prints; and replaces
+    Pillow's ``Image.open`` by one that tries to install a package when a file is no picture. A
     settings folder that the user chose with YOLO_CONFIG_DIR is respected.
     """
     import torch
+    from PIL import Image
 
-    threads = torch.get_num_threads()
+    threads, open_picture = torch.get_num_threads(), Image.open
     before = {name: os.environ.get(name) for name in _ULTRALYTICS_VARIABLES}
     with tempfile.TemporaryDirectory(prefix="rldf-gym-") as folder, np.printoptions():
         os.environ.setdefault("YOLO_CONFIG_DIR", folder)
@@ -103,6 +105,7 @@ def _private_ultralytics() -> Iterator[None]:
                 if value is not None:
                     os.environ[name] = value
             torch.set_num_threads(threads)
+            Image.open = open_picture
 
 
 def model_folder(path: Path) -> ModelFolder:
