@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image, UnidentifiedImageError
 from tiny_models import (
     NOUNS,
     SCENES,
@@ -194,6 +195,14 @@ def test_looking_prints_nothing_and_leaves_home_threads_and_environment_alone(fo
     )
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
     assert not list(tmp_path.rglob("*ltralytics*"))
+
+
+def test_looking_leaves_pillow_as_it_was(perception, pictures, tmp_path):
+    perception.detector(pictures)
+    broken = tmp_path / "broken.png"
+    broken.write_text("no picture")
+    with pytest.raises(UnidentifiedImageError):
+        Image.open(broken)
 
 
 def test_usage_reports_are_off(perception, pictures):

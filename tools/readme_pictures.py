@@ -93,16 +93,19 @@ def overview() -> Figure:
     draw = make_generator("embedded")
     others = draw([goal.prompt] * len(_OTHER_SEEDS), _OTHER_SEEDS)
     for column, picture in enumerate(others, start=1):
-        _show(grid[1, column], picture, f"the same meaning, seed {_OTHER_SEEDS[column - 1]}")
+        _show(grid[1, column], picture, f"drawn with seed {_OTHER_SEEDS[column - 1]}")
     for unused in (grid[1, 0], *grid[0, len(states) + 1 :]):
         unused.set_axis_off()
     _explain(grid[1, 0], inner.grammar, goal.state)
-    titles = ("1  one picture, no text", "2  an agent walks the grammar; each step is drawn")
-    for axes, title in zip(grid[0, :2], titles, strict=True):
-        axes.set_title(title, loc="left", fontsize=10.5, color=_INK, fontweight="bold")
-    grid[1, 1].set_title(
-        "3  pictures that mean the same", loc="left", fontsize=10.5, color=_INK, fontweight="bold"
+    titles = (
+        "1  one picture, no text",
+        "2  an agent walks the grammar; each step is drawn",
+        "3  pictures that mean the same",
     )
+    places = (grid[0, 0], grid[0, 1], grid[1, 1])
+    for axes, title in zip(places, titles, strict=True):
+        heading = axes.set_title(title, loc="left", fontsize=10.5, color=_INK, fontweight="bold")
+        heading.set_in_layout(False)  # it may reach over the next picture
     env.close()
     return figure
 
