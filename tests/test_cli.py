@@ -58,6 +58,7 @@ class TestBadInput:
             (["--grammar", "klingon"], "shipped grammars (actions, base, extended)"),
             (["--generator", "dalle"], "unknown generator 'dalle'; known: embedded, sd14"),
             (["--device", "abacus"], "unknown device 'abacus'; known: cpu, cuda"),
+            (["--device", "cuda:99"], "device 'cuda:99' is not available on this machine"),
             (["--steps", "0"], "steps is 0: give a whole number of at least 1"),
             (["--steps", "-5"], "steps is -5"),
             (["--steps", "many"], "'--steps'"),

@@ -28,8 +28,10 @@ from rldf_agents.applications.search import (
     SearchSettings,
     open_search,
 )
+from rldf_gym.generation import GenerationError
 from rldf_gym.goal import Picture, load_picture
 from rldf_gym.grammar import load_grammar
+from rldf_gym.model_loading import open_device
 
 
 def search_pictures(
@@ -65,6 +67,9 @@ def search_pictures(
     """
     targets = [load_picture(picture) for picture in pictures]
     settings = replace(settings, grammar=load_grammar(settings.grammar))
+    if settings.device not in (None, "cpu"):
+        # A stored world never opens its device, but whoever names one wants to know that it works.
+        open_device(settings.device, GenerationError)
     folders = folders_for(pictures, out)
     if resume:
         require_resumable(folders)
