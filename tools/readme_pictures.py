@@ -104,7 +104,8 @@ def overview() -> Figure:
     )
     places = (grid[0, 0], grid[0, 1], grid[1, 1])
     for axes, title in zip(places, titles, strict=True):
-        heading = axes.set_title(title, loc="left", fontsize=10.5, color=_INK, fontweight="bold")
+        style = {"fontsize": 10.5, "color": _INK, "fontweight": "bold"}
+        heading = axes.text(0, 1.05, title, transform=axes.transAxes, **style)
         heading.set_in_layout(False)  # it may reach over the next picture
     env.close()
     return figure
