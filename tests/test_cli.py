@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -183,9 +182,8 @@ class TestInTheEmbeddedWorld:
         )
         try:
             for line in search.stdout:
-                if "step " in line:
+                if "step " in line:  # the first step was taken: from here on it can be stopped
                     break
-            time.sleep(1)
             search.send_signal(signal.SIGINT)
             _, told = search.communicate(timeout=120)
         finally:

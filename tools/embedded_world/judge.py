@@ -3,7 +3,6 @@
 It learns from renders alone (its own corpus) and is used to measure, never shipped.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -100,29 +99,3 @@ def load_judge(path: Path) -> Judge:
     judge = Judge()
     load_model(judge, str(path))
     return judge.eval()
-
-
-@dataclass(frozen=True)
-class Agreement:
-    """How often the judge's answers equal the key, by question, and over the base questions."""
-
-    questions: dict[str, float]
-    all_four: float
-
-
-BASE_QUESTIONS = ("noun", "things", "people", "scene")
-
-
-def agreement(answers: np.ndarray, key: np.ndarray) -> Agreement:
-    """Compare answers with a key, both int64 [n, len(QUESTIONS)]."""
-    asked = key >= 0
-    right = answers == key
-    by_question = {
-        name: float(right[asked[:, i], i].mean())
-        for i, name in enumerate(QUESTIONS)
-        if asked[:, i].any()
-    }
-    columns = [list(QUESTIONS).index(name) for name in BASE_QUESTIONS]
-    complete = asked[:, columns].all(1)
-    both = right[complete][:, columns].all(1)
-    return Agreement(by_question, float(both.mean()) if len(both) else float("nan"))

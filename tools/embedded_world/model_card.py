@@ -67,9 +67,7 @@ def write_card(path: Path, measured: dict[str, Any]) -> None:
     tables = {**measured["generation"], **measured["perception"]}
     tables |= {name: measured[name] for name in ("speed", "sizes")}
     parts = [
-        _HEADER.read_text(encoding="utf-8").format(
-            seeds=" and ".join(map(str, SEEDS)), first_seed=SEEDS[0]
-        ),
+        _HEADER.read_text(encoding="utf-8").format(seeds=" and ".join(map(str, SEEDS))),
         "## Against the bars\n",
         _bars(tables),
         "\n## All figures\n\nShares of pictures that are right, by axis and on all axes.\n",
