@@ -10,7 +10,31 @@
 """
 
 from rldf_agents.errors import AgentError
-from rldf_agents.learners import LEARNERS, SARSA, Learner, QLearning, RandomAgent
+from rldf_agents.learners import (
+    LEARNERS,
+    SARSA,
+    DynaQ,
+    FactoredUCB,
+    Learner,
+    LinearQLearning,
+    LinearSARSA,
+    NoisyDiffusionGradient,
+    QLearning,
+    RandomAgent,
+)
 from rldf_agents.training import train
 
-__all__ = ["LEARNERS", "SARSA", "AgentError", "Learner", "QLearning", "RandomAgent", "train"]
+__all__ = [
+    "LEARNERS",
+    "SARSA",
+    "AgentError",
+    "DynaQ",
+    "FactoredUCB",
+    "Learner",
+    "LinearQLearning",
+    "LinearSARSA",
+    "NoisyDiffusionGradient",
+    "QLearning",
+    "RandomAgent",
+    "train",
+]

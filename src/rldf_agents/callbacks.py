@@ -1,13 +1,46 @@
-"""Listeners of a training run that anyone needs: a progress bar and checkpoints."""
+"""Listeners of a training run: all of them together, a progress bar, checkpoints."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
-from rldf_agents.contracts import Environment, Episode, Learner, Step
+from rldf_agents.contracts import Callback, Environment, Episode, Learner, Step
 from rldf_agents.errors import AgentError
+from rldf_agents.interruption import DeferredInterrupt
+
+
+class CallbackList:
+    """All callbacks of a run: every one hears of everything, any one ends the run.
+
+    Args:
+        callbacks: told in this order.
+        interrupt: Ctrl-C ends the run too.
+    """
+
+    def __init__(self, callbacks: Sequence[Callback], interrupt: DeferredInterrupt) -> None:
+        self.callbacks = tuple(callbacks)
+        self._interrupt = interrupt
+        self._ended = False
+
+    @property
+    def go_on(self) -> bool:
+        """Whether nobody has ended the run."""
+        return not (self._ended or self._interrupt.requested)
+
+    def hear_step(self, step: Step) -> None:
+        """Tell all of a step."""
+        for callback in self.callbacks:
+            if callback.on_step(step) is False:
+                self._ended = True
+
+    def hear_episode(self, episode: Episode) -> None:
+        """Tell all of a finished episode."""
+        for callback in self.callbacks:
+            if callback.on_episode_end(episode) is False:
+                self._ended = True
 
 
 class ProgressBar:

@@ -4,7 +4,8 @@ Every episode starts with ``env.reset(seed=...)``, its seed derived from the see
 the index of the episode alone. An episode is thereby a pure function of these two and of the
 learner's state, and a run can stop and go on at any step with an identical result: the actions
 of the episode under way are kept in ``learner.progress`` and repeated, without learning, before
-the run goes on. Progress bars, checkpoints and statistics listen as callbacks.
+the run goes on. Progress bars, checkpoints and statistics listen as callbacks. Vector environments
+have a loop of their own, in ``rldf_agents.vector_training``.
 """
 
 from __future__ import annotations
@@ -15,20 +16,22 @@ from collections.abc import Sequence
 import gymnasium as gym
 import numpy as np
 
+from rldf_agents.callbacks import CallbackList
 from rldf_agents.contracts import (
     Callback,
     Environment,
     Episode,
     Label,
     Learner,
+    SingleEnvironment,
     Step,
     Transition,
 )
 from rldf_agents.errors import AgentError
 from rldf_agents.interruption import DeferredInterrupt
-
-_EPISODES = 1
-"""Branch of the run's seed that the seeds of episodes hang from; learners use branches 0 and 2."""
+from rldf_agents.seeding import episode_seed
+from rldf_agents.sub_environments import single_spaces
+from rldf_agents.vector_training import run_vector_steps
 
 
 def train(
@@ -42,58 +45,65 @@ def train(
 
     Args:
         learner: a new one, or one loaded from a checkpoint, which goes on where it was.
-        env: an environment with the spaces that the learner was made for.
+        env: an environment, or a vector environment, with the spaces that the learner was made
+            for. Each sub-environment's step counts as one, as in Stable-Baselines3; they step
+            together, so that a run may have up to ``num_envs - 1`` steps more than asked for.
         total_timesteps: length of the whole run, steps before a checkpoint included.
         seed: of the run, at least 0; None goes on with the learner's run or draws one.
         callbacks: told of every step and episode, in this order.
 
     Raises:
-        AgentError: if the spaces of env and learner differ, env is a vector environment, or
-            ``seed`` or ``total_timesteps`` is negative.
+        AgentError: if the spaces of env and learner differ, ``seed`` or ``total_timesteps`` is
+            negative, or a vector environment does not say when it begins new episodes.
         KeyboardInterrupt: after Ctrl-C, once the step under way is complete and the callbacks
             have ended; a second Ctrl-C does not wait.
     """
     _check(learner, env, total_timesteps, seed)
     learner.start_run(seed)
-    progress = learner.progress
     for callback in callbacks:
         callback.on_training_start(learner, env, total_timesteps)
-    go_on = True
     with DeferredInterrupt() as interrupt:
-        while go_on and progress.timesteps < total_timesteps:
-            index = progress.episodes
-            observation, length, total_reward = _begin_episode(learner, env)
-            done = False
-            while go_on and not done and progress.timesteps < total_timesteps:
-                action = learner.select_action(observation)
-                next_observation, reward, terminated, truncated, info = env.step(action)
-                reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-                transition = Transition(
-                    observation, action, reward, next_observation, terminated, truncated
-                )
-                learner.update(transition)
-                observation, done = next_observation, terminated or truncated
-                length, total_reward = length + 1, total_reward + reward
-                step = Step(transition, info, progress.timesteps, index)
-                go_on = _all_go_on([c.on_step(step) for c in callbacks]) and not interrupt.requested
-            if done:
-                episode = Episode(index, length, total_reward, terminated)
-                go_on = _all_go_on([c.on_episode_end(episode) for c in callbacks]) and go_on
+        audience = CallbackList(callbacks, interrupt)
+        if isinstance(env, gym.vector.VectorEnv):
+            run_vector_steps(learner, env, total_timesteps, audience)
+        else:
+            _run_steps(learner, env, total_timesteps, audience)
         for callback in callbacks:
             callback.on_training_end()
 
 
-def episode_seed(seed: int, episode: int) -> int:
-    """Return the seed in [0, 2^32) that episode number ``episode`` of a run is reset with."""
-    branch = np.random.SeedSequence(seed, spawn_key=(_EPISODES, episode))
-    return int(branch.generate_state(1)[0])
+def _run_steps(
+    learner: Learner, env: SingleEnvironment, total_timesteps: int, audience: CallbackList
+) -> None:
+    progress = learner.progress
+    while audience.go_on and progress.timesteps < total_timesteps:
+        index = progress.episodes
+        observation, length, total_reward = _begin_episode(learner, env)
+        done = False
+        while audience.go_on and not done and progress.timesteps < total_timesteps:
+            action = learner.select_action(observation)
+            next_observation, reward, terminated, truncated, info = env.step(action)
+            reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+            transition = Transition(
+                observation, action, reward, next_observation, terminated, truncated
+            )
+            learner.update(transition)
+            observation, done = next_observation, terminated or truncated
+            length, total_reward = length + 1, total_reward + reward
+            if audience.callbacks:
+                audience.hear_step(Step(transition, info, progress.timesteps, index))
+        if done:
+            audience.hear_episode(Episode(index, length, total_reward, terminated))
 
 
-def _begin_episode(learner: Learner, env: Environment) -> tuple[Label, int, float]:
+def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[Label, int, float]:
     """Reset and repeat the actions taken so far: the observation, their number and reward."""
     progress = learner.progress
     if progress.seed is None:
         raise AgentError("the learner has no seed: its start_run must set progress.seed")
+    if progress.vector is not None:
+        progress.vector = None
+        _warn("its episodes on a vector environment are left unfinished")
     seed = episode_seed(progress.seed, progress.episodes)
     observation: Label = env.reset(seed=seed)[0]
     total_reward = 0.0
@@ -104,26 +114,26 @@ def _begin_episode(learner: Learner, env: Environment) -> tuple[Label, int, floa
             break
     expected = progress.observation
     if expected is not None and not np.array_equal(np.asarray(observation), np.asarray(expected)):
-        warnings.warn(
-            f"episode {progress.episodes} did not repeat itself under its seed, so this run is "
-            "not exactly resumed: a new episode starts in its place",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        _warn(f"episode {progress.episodes} did not repeat itself under its seed")
         progress.actions.clear()
         observation, total_reward = env.reset(seed=seed)[0], 0.0
     return observation, len(progress.actions), total_reward
 
 
-def _all_go_on(answers: list[bool | None]) -> bool:
-    return not any(answer is False for answer in answers)
+def _warn(reason: str) -> None:
+    warnings.warn(
+        f"this run is not exactly resumed, {reason}: a new episode starts",
+        RuntimeWarning,
+        stacklevel=5,
+    )
 
 
 def _check(learner: Learner, env: Environment, total_timesteps: int, seed: int | None) -> None:
-    if isinstance(env, gym.vector.VectorEnv):
-        raise AgentError("training takes a single environment: make it with gymnasium.make")
-    for kind in ("observation_space", "action_space"):
-        own, found = getattr(learner, kind), getattr(env, kind)
+    observation_space, action_space = single_spaces(env)
+    for kind, own, found in (
+        ("observation_space", learner.observation_space, observation_space),
+        ("action_space", learner.action_space, action_space),
+    ):
         if own != found:
             raise AgentError(
                 f"the learner was made for {kind} {own}, the environment has {found}: "

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.errors import AgentError
+from rldf_agents.schedules import StepSizeSchedule
 
 DENSE_LIMIT = 10**7
 """Largest number of action values that are laid out densely: 80 MB, and 80 MB of counts."""
@@ -19,6 +20,8 @@ _MOST_ACTIONS = 10**6
 """Choosing greedily looks at all actions of a state; beyond this many a table is no use."""
 
 Tensors = dict[str, npt.NDArray[np.generic]]
+Indices = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
 
 
 class ActionValues(Protocol):
@@ -27,11 +30,20 @@ class ActionValues(Protocol):
     def row(self, state: int) -> list[float]:
         """Return the values of all actions in one state."""
 
+    def rows(self, states: Indices) -> Values:
+        """Return the values of all actions in each state, float64 [n, n_actions]."""
+
+    def fill(self, state: int, value: float) -> None:
+        """Set the values of all actions in one state, without counting this as updates."""
+
     def update(self, state: int, action: int, value: float) -> None:
         """Set one value and count the update."""
 
     def updates(self, state: int, action: int) -> int:
         """Return how often one value was updated."""
+
+    def improve(self, state: int, action: int, target: float, step_size: StepSizeSchedule) -> None:
+        """Move Q(s, a) the step of this update towards its target, and count the update."""
 
     def tensors(self) -> Tensors:
         """Return all that was learned, to be saved."""
@@ -57,6 +69,14 @@ class DenseActionValues:
         row: list[float] = self.values[state].tolist()
         return row
 
+    def rows(self, states: Indices) -> Values:
+        """Return the values of all actions in each state, float64 [n, n_actions]."""
+        return self.values[states]
+
+    def fill(self, state: int, value: float) -> None:
+        """Set the values of all actions in one state, without counting this as updates."""
+        self.values[state] = value
+
     def update(self, state: int, action: int, value: float) -> None:
         """Set one value and count the update."""
         self.values[state, action] = value
@@ -65,6 +85,13 @@ class DenseActionValues:
     def updates(self, state: int, action: int) -> int:
         """Return how often one value was updated."""
         return int(self.counts[state, action])
+
+    def improve(self, state: int, action: int, target: float, step_size: StepSizeSchedule) -> None:
+        """Move Q(s, a) the step of this update towards its target, and count the update."""
+        visits = self.counts.item(state, action) + 1
+        old = self.values.item(state, action)
+        self.counts[state, action] = visits
+        self.values[state, action] = old + step_size(visits) * (target - old)
 
     def tensors(self) -> Tensors:
         """Return values and counts."""
@@ -92,6 +119,16 @@ class SparseActionValues:
         """Return the values of all actions in one state."""
         return list(self._values.get(state, self._initial_row))
 
+    def rows(self, states: Indices) -> Values:
+        """Return the values of all actions in each state, float64 [n, n_actions]."""
+        rows = [self._values.get(state, self._initial_row) for state in states.tolist()]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), self._n_actions)
+
+    def fill(self, state: int, value: float) -> None:
+        """Set the values of all actions in one state, without counting this as updates."""
+        self._values[state] = [value] * self._n_actions
+        self._counts.setdefault(state, [0] * self._n_actions)
+
     def update(self, state: int, action: int, value: float) -> None:
         """Set one value and count the update."""
         if state not in self._values:
@@ -103,6 +140,12 @@ class SparseActionValues:
     def updates(self, state: int, action: int) -> int:
         """Return how often one value was updated."""
         return self._counts[state][action] if state in self._counts else 0
+
+    def improve(self, state: int, action: int, target: float, step_size: StepSizeSchedule) -> None:
+        """Move Q(s, a) the step of this update towards its target, and count the update."""
+        alpha = step_size(self.updates(state, action) + 1)
+        old = self._values.get(state, self._initial_row)[action]
+        self.update(state, action, old + alpha * (target - old))
 
     def tensors(self) -> Tensors:
         """Return the updated states in ascending order, int64 [n], their values and counts."""

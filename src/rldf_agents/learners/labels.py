@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium as gym
 import numpy as np
+import numpy.typing as npt
 from gymnasium import spaces
 
-from rldf_agents.contracts import Label
+from rldf_agents.contracts import Label, LabelArray
 from rldf_agents.errors import AgentError
 
 _LARGEST_SIZE = 2**63 - 1
 """Indices are stored as int64."""
+
+_MOST_KNOWN = 2**16
+"""An environment goes back to the same observations: the numbers of so many are remembered."""
 
 DiscreteSpace = spaces.Discrete | spaces.MultiDiscrete
 SavedSpace = dict[str, Any]
@@ -38,19 +42,22 @@ class Labels:
             )
         self.space: DiscreteSpace = space
         self._role = role
-        if isinstance(space, spaces.Discrete):
-            self._shape: tuple[int, ...] | None = None
-            self._counts, self._starts = [int(space.n)], [int(space.start)]
-        else:
-            self._shape = space.nvec.shape
-            self._counts, self._starts = space.nvec.ravel().tolist(), space.start.ravel().tolist()
-        self._axes = list(zip(self._counts, self._starts, strict=True))
+        self._dtype: Any = space.dtype
+        self._shape: tuple[int, ...] = space.shape or ()
+        counts = space.n if isinstance(space, spaces.Discrete) else space.nvec
+        self._counts: list[int] = np.ravel(counts).tolist()
+        self._starts: list[int] = np.ravel(space.start).tolist()
         self.size: int = math.prod(self._counts)
         if self.size > _LARGEST_SIZE:
             raise AgentError(
                 f"the {role} space {space} has {self.size:.1e} elements: a table is indexed by at "
                 "most 2^63 - 1 of them"
             )
+        self._first = np.array(self._starts, dtype=np.int64)
+        self._known: dict[bytes, int] = {}
+        self._elements: LabelArray | None = None
+        if self.size <= _MOST_KNOWN:
+            self._elements = self.labels(np.arange(self.size))
 
     def index(self, label: Label) -> int:
         """Return the number of an element, in 0..size-1.
@@ -58,37 +65,70 @@ class Labels:
         Raises:
             AgentError: if it is not an element of the space.
         """
-        parts = [int(label)] if self._shape is None else np.ravel(label).tolist()
-        if len(parts) != len(self._axes):
-            raise AgentError(f"the {self._role} {label} is not in the space {self.space}")
-        index = 0
-        for part, (count, start) in zip(parts, self._axes, strict=True):
-            offset = part - start
-            if not 0 <= offset < count:
-                raise AgentError(f"the {self._role} {label} is not in the space {self.space}")
-            index = index * count + offset
+        array = np.asarray(label)
+        if array.dtype != self._dtype or array.shape != self._shape:
+            return self._count_up(array)
+        key = array.tobytes()
+        index = self._known.get(key)
+        if index is None:
+            index = self._count_up(array)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = index
         return index
 
     def label(self, index: int) -> Label:
         """Return the element of a number in 0..size-1, in the type that the space samples."""
-        if self._shape is None:
-            return self._scalar(index + self._starts[0])
-        parts = []
-        for count, start in reversed(self._axes):
-            index, offset = divmod(index, count)
-            parts.append(offset + start)
-        return np.array(parts[::-1], dtype=self.space.dtype).reshape(self._shape)
+        if self._elements is None:
+            element: Label = self.labels(np.array([index]))[0]
+        else:
+            element = self._elements[index].copy()
+        return element
+
+    def indices(self, labels: LabelArray) -> npt.NDArray[np.int64]:
+        """Return the numbers of several elements, int64 [n].
+
+        Raises:
+            AgentError: if one is not an element of the space.
+        """
+        if labels.shape[1:] != self._shape or labels.dtype.kind not in "iu":
+            self._refuse(labels[0])
+        parts = labels.reshape(len(labels), len(self._counts)).astype(np.int64, copy=False)
+        try:
+            columns = tuple((parts - self._first).T)
+            numbers: npt.NDArray[np.int64] = np.ravel_multi_index(columns, self._counts)
+        except ValueError:
+            inside = (parts >= self._first) & (parts - self._first < self._counts)
+            self._refuse(labels[int(inside.all(axis=1).argmin())])
+        return numbers
+
+    def labels(self, indices: npt.NDArray[np.int64]) -> LabelArray:
+        """Return the elements of several numbers, [n] or [n, n_axes]."""
+        if self._elements is not None:
+            return self._elements[indices]
+        offsets = np.stack(np.unravel_index(indices, self._counts), axis=1)
+        parts = (offsets + self._first).astype(self._dtype)
+        return parts.reshape(len(indices), *self._shape)
 
     def restore(self, saved: int | list[Any]) -> Label:
         """Return the element that was saved with ``save_label``."""
-        if isinstance(saved, int):
-            return self._scalar(saved)
-        return np.array(saved, dtype=self.space.dtype)
+        restored: Label = np.array(saved, dtype=self._dtype)[()]
+        return restored
 
-    def _scalar(self, value: int) -> Label:
-        dtype: Any = self.space.dtype
-        scalar: Label = dtype.type(value)
-        return scalar
+    def _count_up(self, label: LabelArray) -> int:
+        parts: list[int] = label.ravel().tolist()
+        if len(parts) != len(self._counts) or label.dtype.kind not in "iu":
+            self._refuse(label)
+        index = 0
+        for part, count, start in zip(parts, self._counts, self._starts, strict=True):
+            offset = part - start
+            if not 0 <= offset < count:
+                self._refuse(label)
+            index = index * count + offset
+        return index
+
+    def _refuse(self, label: LabelArray) -> NoReturn:
+        raise AgentError(f"the {self._role} {label} is not in the space {self.space}")
 
 
 def save_label(label: Label) -> Any:

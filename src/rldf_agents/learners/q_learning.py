@@ -10,7 +10,16 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import (
+    Callback,
+    Environment,
+    Label,
+    LabelArray,
+    Progress,
+    Transition,
+    Transitions,
+)
+from rldf_agents.learners.action_values import Indices
 from rldf_agents.learners.saved_file import read_learner
 from rldf_agents.learners.tabular import Table, TabularSettings, settings_from_json
 from rldf_agents.schedules import (
@@ -26,6 +35,7 @@ class QLearning:
     """``Q(s, a) <- Q(s, a) + alpha [r + gamma max Q(s', .) - Q(s, a)]``, acting epsilon-greedily.
 
     A terminal state is worth nothing; a truncated episode is bootstrapped from where it stopped.
+    On a vector environment all targets are taken from the values before the step.
 
     The defaults are chosen for the search of a picture, 2,000 steps in a world of about 480
     states, most of them never seen before:
@@ -99,13 +109,13 @@ class QLearning:
         """Begin the run of this seed, or go on with the one under way."""
         self._table.run.start(seed)
 
-    def select_action(self, observation: Label) -> Label:
+    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
         """Return an epsilon-greedy action, ties broken at random."""
         table = self._table
         state = table.observations.index(observation)
         return table.actions.label(table.explore(state, table.run.random))
 
-    def update(self, transition: Transition) -> None:
+    def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Learn from one step and count it."""
         table = self._table
         state, action = table.pair(transition)
@@ -114,7 +124,23 @@ class QLearning:
             following = table.observations.index(transition.next_observation)
             target += table.settings.gamma * max(table.values.row(following))
         table.improve(state, action, target)
-        table.run.record(transition)
+        table.run.record(transition, sub_env)
+
+    def select_actions(self, observations: LabelArray, sub_envs: Indices) -> LabelArray:
+        """Return epsilon-greedy actions, ties broken at random."""
+        table = self._table
+        states = table.observations.indices(observations)
+        return table.actions.labels(table.explore_all(states, table.run.random))
+
+    def update_all(self, transitions: Transitions) -> None:
+        """Learn from one step of all sub-environments, targets first, and count it."""
+        table = self._table
+        going = ~transitions.terminated
+        following = table.observations.indices(transitions.next_observations[going])
+        targets = transitions.rewards.copy()
+        targets[going] += table.settings.gamma * table.values.rows(following).max(axis=1)
+        table.improve_all(transitions, targets)
+        table.run.record_all(transitions)
 
     def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
         """Return the greedy action, or without ``deterministic`` an epsilon-greedy one."""

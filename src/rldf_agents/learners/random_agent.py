@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import gymnasium as gym
+import numpy as np
+import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import (
+    Callback,
+    Environment,
+    Label,
+    LabelArray,
+    Progress,
+    Transition,
+    Transitions,
+)
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
@@ -52,13 +62,25 @@ class RandomAgent:
         """Begin the run of this seed, or go on with the one under way."""
         self._run.start(seed)
 
-    def select_action(self, observation: Label) -> Label:
+    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
         """Return a random action."""
         return self._actions.label(int(self._run.random.integers(self._actions.size)))
 
-    def update(self, transition: Transition) -> None:
+    def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Count one step."""
-        self._run.record(transition)
+        self._run.record(transition, sub_env)
+
+    def select_actions(
+        self, observations: LabelArray, sub_envs: npt.NDArray[np.int64]
+    ) -> LabelArray:
+        """Return one random action each."""
+        return self._actions.labels(
+            self._run.random.integers(self._actions.size, size=sub_envs.size)
+        )
+
+    def update_all(self, transitions: Transitions) -> None:
+        """Count one step of all sub-environments."""
+        self._run.record_all(transitions)
 
     def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
         """Return a random action, or with ``deterministic`` the first one."""

@@ -10,7 +10,16 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import (
+    Callback,
+    Environment,
+    Label,
+    LabelArray,
+    Progress,
+    Transition,
+    Transitions,
+)
+from rldf_agents.learners.action_values import Indices
 from rldf_agents.learners.saved_file import read_learner
 from rldf_agents.learners.tabular import Table, TabularSettings, settings_from_json
 from rldf_agents.schedules import (
@@ -21,13 +30,44 @@ from rldf_agents.schedules import (
 )
 from rldf_agents.training import train
 
+_NOTHING = (-1, -1)
+
+
+class _ChosenActions:
+    """State and action that the last update drew, to be taken next, by sub-environment."""
+
+    def __init__(self, pairs: Sequence[Sequence[int]] = ()) -> None:
+        self._pairs = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+    def of(self, sub_envs: int | Indices) -> Indices:
+        """Return the pair of each, (-1, -1) where nothing is chosen, int64 [2] or [n, 2]."""
+        self._grow(sub_envs)
+        return self._pairs[sub_envs]
+
+    def keep(self, sub_envs: int | Indices, pairs: tuple[int, int] | Indices) -> None:
+        """Replace the pair of each."""
+        self._grow(sub_envs)
+        self._pairs[sub_envs] = pairs
+
+    def to_json(self) -> list[list[int]]:
+        """Return what a new one can be made from."""
+        pairs: list[list[int]] = self._pairs.tolist()
+        return pairs
+
+    def _grow(self, sub_envs: int | Indices) -> None:
+        needed = 1 + (sub_envs if isinstance(sub_envs, int) else int(sub_envs.max(initial=-1)))
+        missing = needed - len(self._pairs)
+        if missing > 0:
+            self._pairs = np.vstack([self._pairs, np.full((missing, 2), _NOTHING)])
+
 
 class SARSA:
     """``Q(s, a) <- Q(s, a) + alpha [r + gamma Q(s', a') - Q(s, a)]``, acting epsilon-greedily.
 
     The next action a' is drawn in ``update`` and is the one that ``select_action`` then returns
     for s'. A terminal state is worth nothing; a truncated episode is bootstrapped from an action
-    drawn where it stopped, which is never taken.
+    drawn where it stopped, which is never taken. On a vector environment all next actions and
+    targets come from the values before the step.
 
     Arguments and defaults are those of ``QLearning``, for the reasons given there.
 
@@ -59,8 +99,7 @@ class SARSA:
             gamma, epsilon_schedule(epsilon), step_size_schedule(step_size), initial_value
         )
         self._table = Table(observation_space, action_space, settings)
-        self._chosen: tuple[int, int] | None = None
-        """State and action that the last update drew and that is to be taken next."""
+        self._chosen = _ChosenActions()
 
     @property
     def observation_space(self) -> gym.Space[Any]:
@@ -85,29 +124,56 @@ class SARSA:
     def start_run(self, seed: int | None) -> None:
         """Begin the run of this seed, or go on with the one under way."""
         if self._table.run.start(seed):
-            self._chosen = None
+            self._chosen = _ChosenActions()
 
-    def select_action(self, observation: Label) -> Label:
+    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
         """Return the action that the last update drew for this observation, or draw one."""
         table = self._table
         state = table.observations.index(observation)
-        if self._chosen is not None and self._chosen[0] == state:
-            return table.actions.label(self._chosen[1])
-        return table.actions.label(table.explore(state, table.run.random))
+        chosen_state, action = self._chosen.of(sub_env).tolist()
+        if chosen_state != state:
+            action = table.explore(state, table.run.random)
+        return table.actions.label(action)
 
-    def update(self, transition: Transition) -> None:
+    def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Draw the next action, learn from one step and count it."""
         table = self._table
         state, action = table.pair(transition)
         target = transition.reward
-        following: tuple[int, int] | None = None
+        following = _NOTHING
         if not transition.terminated:
             next_state = table.observations.index(transition.next_observation)
             following = next_state, table.explore(next_state, table.run.random)
             target += table.settings.gamma * table.values.row(next_state)[following[1]]
         table.improve(state, action, target)
-        table.run.record(transition)
-        self._chosen = None if transition.truncated else following
+        table.run.record(transition, sub_env)
+        self._chosen.keep(sub_env, _NOTHING if transition.truncated else following)
+
+    def select_actions(self, observations: LabelArray, sub_envs: Indices) -> LabelArray:
+        """Return the actions that the last update drew for these observations, or draw some."""
+        table = self._table
+        states = table.observations.indices(observations)
+        chosen = self._chosen.of(sub_envs)
+        actions = chosen[:, 1]
+        new = chosen[:, 0] != states
+        actions[new] = table.explore_all(states[new], table.run.random)
+        return table.actions.labels(actions)
+
+    def update_all(self, transitions: Transitions) -> None:
+        """Draw the next actions, learn from one step of all sub-environments and count it."""
+        table = self._table
+        going = ~transitions.terminated
+        next_states = table.observations.indices(transitions.next_observations[going])
+        next_actions = table.explore_all(next_states, table.run.random)
+        next_values = table.values.rows(next_states)[np.arange(next_states.size), next_actions]
+        targets = transitions.rewards.copy()
+        targets[going] += table.settings.gamma * next_values
+        table.improve_all(transitions, targets)
+        table.run.record_all(transitions)
+        chosen = np.full((going.size, 2), _NOTHING)
+        chosen[going] = np.stack([next_states, next_actions], axis=1)
+        chosen[transitions.truncated] = _NOTHING
+        self._chosen.keep(transitions.sub_envs, chosen)
 
     def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
         """Return the greedy action, or without ``deterministic`` an epsilon-greedy one."""
@@ -125,8 +191,7 @@ class SARSA:
 
     def save(self, path: str | Path) -> Path:
         """Write table, counts, settings, random state and progress to one ``.safetensors`` file."""
-        chosen = None if self._chosen is None else list(self._chosen)
-        return self._table.save(path, self.name, extra={"chosen": chosen})
+        return self._table.save(path, self.name, extra={"chosen": self._chosen.to_json()})
 
     @classmethod
     def load(cls, path: str | Path, env: Environment | None = None) -> SARSA:
@@ -146,6 +211,5 @@ class SARSA:
             initial_value=settings.initial_value,
         )
         learner._table.restore(saved)
-        chosen = saved.state["chosen"]
-        learner._chosen = None if chosen is None else (chosen[0], chosen[1])
+        learner._chosen = _ChosenActions(saved.state["chosen"])
         return learner

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import safetensors
 import safetensors.numpy
 
+from rldf_agents.contracts import Environment
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.labels import DiscreteSpace, space_from_json, space_to_json
+from rldf_agents.sub_environments import single_spaces
 
 _SUFFIX = ".safetensors"
 _KEY = "rldf_agents"
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def write_learner(path: str | Path, saved: SavedLearner) -> Path:
     return path
 
 
-def read_learner(path: str | Path, learner: str, env: gym.Env[Any, Any] | None) -> SavedLearner:
+def read_learner(path: str | Path, learner: str, env: Environment | None) -> SavedLearner:
     """Read a file that ``write_learner`` wrote.
 
     Args:
@@ -108,10 +109,11 @@ def _with_suffix(path: str | Path) -> Path:
     return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
 
 
-def _require_same_spaces(path: Path, saved: SavedLearner, env: gym.Env[Any, Any]) -> None:
+def _require_same_spaces(path: Path, saved: SavedLearner, env: Environment) -> None:
+    observation_space, action_space = single_spaces(env)
     pairs = (
-        ("observation space", saved.observation_space, env.observation_space),
-        ("action space", saved.action_space, env.action_space),
+        ("observation space", saved.observation_space, observation_space),
+        ("action space", saved.action_space, action_space),
     )
     differences = [
         f"{name} {of_file} in the file, {of_env} in the environment"

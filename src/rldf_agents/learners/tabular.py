@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gymnasium as gym
 import numpy as np
 
-from rldf_agents.contracts import Label, Transition
+from rldf_agents.contracts import Label, Transition, Transitions
 from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import make_action_values
+from rldf_agents.learners.action_values import Indices, Values, make_action_values
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
@@ -92,6 +92,8 @@ class Table:
         if draw < epsilon:
             return min(int(draw / epsilon * self.actions.size), self.actions.size - 1)
         best = self._best(state)
+        if len(best) == 1:
+            return best[0]
         return best[min(int((draw - epsilon) / (1.0 - epsilon) * len(best)), len(best) - 1)]
 
     def improve(self, state: int, action: int, target: float) -> None:
@@ -101,10 +103,38 @@ class Table:
             AgentError: if the target is not finite: one such value would spread over the table.
         """
         if not math.isfinite(target):
-            raise AgentError(f"the environment's reward made a learning target of {target}")
-        old = self.values.row(state)[action]
-        alpha = self.settings.step_size(self.values.updates(state, action) + 1)
-        self.values.update(state, action, old + alpha * (target - old))
+            _refuse_target(target)
+        self.values.improve(state, action, target, self.settings.step_size)
+
+    def explore_all(self, states: Indices, random: np.random.Generator) -> Indices:
+        """Return an action for each state as ``explore`` would, int64 [n]."""
+        draws = random.random(states.size)
+        epsilon = self.settings.epsilon(self.run.progress.timesteps)
+        exploring = draws < epsilon
+        rows = self.values.rows(states)
+        candidates = (rows == rows.max(axis=1, keepdims=True)) | exploring[:, np.newaxis]
+        counts = np.count_nonzero(candidates, axis=1)
+        shares = np.where(
+            exploring, draws / (epsilon or 1.0), (draws - epsilon) / ((1.0 - epsilon) or 1.0)
+        )
+        ranks = np.minimum((shares * counts).astype(np.int64), counts - 1)
+        actions: Indices = (candidates.cumsum(axis=1) > ranks[:, np.newaxis]).argmax(axis=1)
+        return actions
+
+    def improve_all(self, transitions: Transitions, targets: Values) -> None:
+        """Move each Q(s, a) a step towards its target, by ascending sub-environment.
+
+        Raises:
+            AgentError: if a target is not finite; nothing is learned then.
+        """
+        finite = np.isfinite(targets)
+        if not finite.all():
+            _refuse_target(float(targets[~finite][0]))
+        states = self.observations.indices(transitions.observations)
+        actions = self.actions.indices(transitions.actions)
+        improve, step_size = self.values.improve, self.settings.step_size
+        for update in zip(states.tolist(), actions.tolist(), targets.tolist(), strict=True):
+            improve(*update, step_size)
 
     def predict(self, observation: Label, deterministic: bool) -> Label:
         """Return the first greedy action, or one drawn from the policy as it now explores."""
@@ -132,4 +162,10 @@ class Table:
     def _best(self, state: int) -> list[int]:
         row = self.values.row(state)
         highest = max(row)
+        if row.count(highest) == 1:
+            return [row.index(highest)]
         return [action for action, value in enumerate(row) if value == highest]
+
+
+def _refuse_target(target: float) -> NoReturn:
+    raise AgentError(f"the environment's reward made a learning target of {target}")
