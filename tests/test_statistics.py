@@ -46,6 +46,13 @@ def test_arriving_in_the_first_step_of_the_next_episode_counts_again():
     assert run_statistics([record(0, episode=0), record(0, episode=1)]).times_reached == 2
 
 
+def test_arrivals_are_told_apart_where_sub_environments_take_turns():
+    away, there = 1, 0
+    steps = [(0, away), (1, there), (0, there), (1, there), (0, away), (1, away), (0, there)]
+    records = [record(float(distance), episode=episode) for episode, distance in steps]
+    assert run_statistics(records).times_reached == 3
+
+
 def test_the_cost_of_the_first_arrival_is_read_at_that_step():
     statistics = run_statistics(
         [record(1, pictures=5), record(0, pictures=7), record(0, episode=1, pictures=9)]

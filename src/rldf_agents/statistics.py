@@ -73,7 +73,7 @@ def run_statistics(records: Sequence[StepRecord]) -> RunStatistics:
     if not records:
         raise AgentError("a run without steps has no statistics: train for at least one step")
     distances = np.array([record.distance for record in records], dtype=np.float64)
-    arrivals = [index for index in range(len(records)) if _arrives(records, index)]
+    arrivals = _arrivals(records)
     first = arrivals[0] if arrivals else None
     return RunStatistics(
         steps=len(records),
@@ -138,9 +138,16 @@ class StatisticsRecorder:
         return run_statistics(self.records)
 
 
-def _arrives(records: Sequence[StepRecord], index: int) -> bool:
-    if not records[index].at_goal:
-        return False
-    if index == 0 or records[index - 1].episode != records[index].episode:
-        return True
-    return not records[index - 1].at_goal
+def _arrivals(records: Sequence[StepRecord]) -> list[int]:
+    """Indices of the steps that came to the goal from elsewhere.
+
+    Steps of several sub-environments may be interleaved, so a step is compared with the one
+    before it in its own episode.
+    """
+    was_there: dict[int, bool] = {}
+    arrivals = []
+    for index, record in enumerate(records):
+        if record.at_goal and not was_there.get(record.episode, False):
+            arrivals.append(index)
+        was_there[record.episode] = record.at_goal
+    return arrivals
