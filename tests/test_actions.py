@@ -16,6 +16,7 @@ from rldf_gym.actions import (
     AxisMode,
     FlattenAction,
     JointMode,
+    VectorFlattenAction,
     make_action_mode,
 )
 from rldf_gym.errors import RLDFError
@@ -47,6 +48,29 @@ def test_every_action_of_the_space_is_understood(mode):
 def test_what_is_outside_the_space_is_refused_with_the_space(mode, action):
     with pytest.raises(InvalidAction, match="MultiDiscrete"):
         list(mode.moves(action))
+
+
+@pytest.mark.parametrize("mode", [AxisMode(4), JointMode(4)])
+def test_changes_of_many_actions_are_the_moves_of_each(mode):
+    mode.space.seed(0)
+    actions = np.stack([mode.space.sample() for _ in range(200)])
+    changes = mode.changes(actions)
+    assert changes.dtype == np.int64
+    for action, change in zip(actions, changes, strict=True):
+        assert [(axis, by) for axis, by in enumerate(change.tolist()) if by] == list(
+            mode.moves(action)
+        )
+
+
+@pytest.mark.parametrize("mode", [AxisMode(2), JointMode(2)])
+@pytest.mark.parametrize(
+    "actions",
+    [[[0, 0], [0, 3]], [[2, 3]], [[-1, 0]], [[0], [0]], [0, 0], None, [["up", "up"]], [[0.0, 1.0]]],
+    ids=str,
+)
+def test_many_actions_are_refused_if_one_is_outside_the_space(mode, actions):
+    with pytest.raises(InvalidAction, match="MultiDiscrete"):
+        mode.changes(actions)
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():
@@ -85,3 +109,34 @@ def test_a_number_without_an_action_is_refused(number):
 def test_only_multidiscrete_spaces_are_flattened():
     with pytest.raises(RLDFError, match=r"Discrete\(2\)"):
         FlattenAction(gym.make("CartPole-v1"))
+
+
+@pytest.mark.parametrize("mode", ["axis", "joint"])
+def test_many_actions_are_numbered_as_single_ones_are(mode):
+    env = FlattenAction(gym.make("RLDF-v0", action_mode=mode, **painted_arguments()))
+    n_actions = int(env.action_space.n)
+    envs = gym.make_vec("RLDF-v0", n_actions, action_mode=mode, **painted_arguments())
+    envs = VectorFlattenAction(envs)
+    assert envs.single_action_space == env.action_space
+    assert envs.action_space == spaces.MultiDiscrete([n_actions] * n_actions)
+    expected = [env.action(number).tolist() for number in range(n_actions)]
+    assert envs.actions(np.arange(n_actions)).tolist() == expected
+
+
+def test_a_flattened_vector_environment_steps_by_number():
+    envs = VectorFlattenAction(gym.make_vec("RLDF-v0", 2, **painted_arguments()))
+    envs.reset(seed=0, options={"state": [0, 0, 0, 0]})
+    assert envs.step(np.array([1, 3]))[0].tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize("numbers", [[-1, 0], [0, 8], [0.5, 1.0], [0], 0, None], ids=str)
+def test_numbers_without_an_action_are_refused(numbers):
+    envs = VectorFlattenAction(gym.make_vec("RLDF-v0", 2, **painted_arguments()))
+    envs.reset(seed=0)
+    with pytest.raises(InvalidAction):
+        envs.step(numbers)
+
+
+def test_only_multidiscrete_actions_of_vector_environments_are_numbered():
+    with pytest.raises(RLDFError, match="MultiDiscrete"):
+        VectorFlattenAction(gym.make_vec("CartPole-v1", 2))

@@ -15,7 +15,7 @@ density: "no" | "one" | "many"
 scene: "park" | "snow" | "street"
 """
 
-PROGRAM = """
+PREPARATION = """
 import json, pathlib, sys, warnings
 import gymnasium as gym
 import rldf_gym
@@ -31,16 +31,24 @@ generator = DiffusersGenerator(
         closed_vocabulary=True,
     ),
 )
-env = gym.make(
-    "RLDF-v0", grammar=folder / "tiny.lark", target=folder / "target.png", generator=generator,
+arguments = dict(
+    grammar=folder / "tiny.lark", target=folder / "target.png", generator=generator,
     perception=folder, store=folder / "store.sqlite", device="cpu", reward="clip",
+    stop_at_goal=False,
 )
-_, info = env.reset(seed=0)
+actions = [0, 0], [0, 1], [1, 0], [1, 1], [2, 1], [2, 1], [3, 0], [3, 1], [3, 1]
+heavy = ("torch", "diffusers", "transformers", "ultralytics", "open_clip")
 told = []
-for action in ([0, 0], [0, 1], [1, 0], [1, 1], [2, 1], [2, 1], [3, 0], [3, 1], [3, 1]):
+"""
+
+PROGRAM = (
+    PREPARATION
+    + """
+env = gym.make("RLDF-v0", **arguments)
+_, info = env.reset(seed=0)
+for action in actions:
     state, reward, terminated, _, info = env.step(action)
     told.append([state.tolist(), reward, info["reading"].values.tolist(), int(env.render().sum())])
-heavy = ("torch", "diffusers", "transformers", "ultralytics", "open_clip")
 print(json.dumps({
     "told": told,
     "goal": env.unwrapped.goal.prompt,
@@ -49,11 +57,30 @@ print(json.dumps({
     "heavy": [name for name in heavy if name in sys.modules],
 }))
 """
+)
+
+VECTOR_PROGRAM = (
+    PREPARATION
+    + """
+envs = gym.make_vec("RLDF-v0", num_envs=2, **arguments)
+envs.reset(seed=[0, 0])
+for action in actions:
+    states, rewards, _, _, infos = envs.step([action] * 2)
+    values = [reading.values.tolist() for reading in infos["reading"]]
+    pictures = [int(picture.sum()) for picture in envs.render()]
+    told.append([list(each) for each in zip(states.tolist(), rewards, values, pictures)])
+print(json.dumps({
+    "told": told,
+    "generations": infos["generations"].tolist(),
+    "heavy": [name for name in heavy if name in sys.modules],
+}))
+"""
+)
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> list[dict]:
-    """What two processes tell that walk the same way, one after the other."""
+def folder(tmp_path_factory) -> Path:
+    """Models, a grammar and a target; and in it the store that all processes here share."""
     from PIL import Image
 
     folder: Path = tmp_path_factory.mktemp("tiny")
@@ -63,11 +90,17 @@ def runs(tmp_path_factory) -> list[dict]:
     tiny_models.save_clip(folder / "clip")
     (folder / "tiny.lark").write_text(GRAMMAR)
     Image.radial_gradient("L").save(folder / "target.png")
-    return [_run(folder) for _ in range(2)]
+    return folder
 
 
-def _run(folder: Path) -> dict:
-    command = [sys.executable, "-c", PROGRAM, str(folder)]
+@pytest.fixture(scope="module")
+def runs(folder) -> list[dict]:
+    """What two processes tell that walk the same way, one after the other."""
+    return [_run(PROGRAM, folder) for _ in range(2)]
+
+
+def _run(program: str, folder: Path) -> dict:
+    command = [sys.executable, "-c", program, str(folder)]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout.splitlines()[-1])
@@ -90,3 +123,10 @@ def test_the_second_run_tells_the_same(runs):
 
 def test_the_second_run_imports_no_model_library(runs):
     assert runs[1]["heavy"] == []
+
+
+def test_a_vector_environment_there_tells_the_same_and_imports_no_model_library(runs, folder):
+    run = _run(VECTOR_PROGRAM, folder)
+    assert run["told"] == [[told, told] for told in runs[0]["told"]]
+    assert run["generations"] == [0, 0]
+    assert run["heavy"] == []

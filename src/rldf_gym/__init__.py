@@ -17,5 +17,6 @@ __version__ = importlib.metadata.version("rldf-gym")
 gym.register(
     id="RLDF-v0",
     entry_point="rldf_gym.env:make_env",
+    vector_entry_point="rldf_gym.vector:make_vector_env",
     max_episode_steps=100,
 )

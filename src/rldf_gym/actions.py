@@ -1,14 +1,17 @@
 """What an agent can do: move one step along one axis, or one step along every axis at once."""
 
+import math
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import InvalidAction
-from numpy.typing import NDArray
+from gymnasium.vector import VectorActionWrapper
+from gymnasium.vector.utils import batch_space
+from numpy.typing import ArrayLike, NDArray
 
 from rldf_gym.errors import RLDFError
 
@@ -22,6 +25,12 @@ FORTH = 2
 """Moves of ``action_mode="joint"``, one for every axis."""
 
 Actions = NDArray[np.int64]
+VectorEnv = gym.vector.VectorEnv[Any, Any, Any]
+
+if TYPE_CHECKING:
+    _VectorActionWrapper = VectorActionWrapper[Any, Any, Any, Any]
+else:  # not generic before Gymnasium 1.3
+    _VectorActionWrapper = VectorActionWrapper
 
 
 class ActionMode(Protocol):
@@ -40,12 +49,23 @@ class ActionMode(Protocol):
         """
         ...
 
+    def changes(self, actions: ArrayLike) -> NDArray[np.int64]:
+        """What actions ``[n, len(space)]`` do to every axis: int64 ``[n, n_axes]``, -1, 0 or +1.
+
+        Raises:
+            InvalidAction: one of the actions is not in the space.
+        """
+        ...
+
 
 class AxisMode:
     """``MultiDiscrete([n_axes, 2])``: which axis, and `DOWN` or `UP`; the gridworld's moves."""
 
     def __init__(self, n_axes: int) -> None:
         self.space = spaces.MultiDiscrete([n_axes, 2])
+        self._sizes = (n_axes, 2)
+        steps = np.array([-1, 1], np.int64)
+        self._changes = np.kron(np.eye(n_axes, dtype=np.int64), steps[:, np.newaxis])
         self._moves: dict[tuple[int, ...], tuple[tuple[int, int]]] = {
             (axis, direction): ((axis, 2 * direction - 1),)
             for axis in range(n_axes)
@@ -58,6 +78,16 @@ class AxisMode:
         if found is None:
             raise _refusal(action, self.space)
         return found
+
+    def changes(self, actions: ArrayLike) -> NDArray[np.int64]:
+        """One axis changes for every action."""
+        array = _integers(actions, self.space)
+        try:
+            numbers = np.ravel_multi_index((array[:, 0], array[:, 1]), self._sizes)
+        except ValueError as error:
+            raise _refusal(actions, self.space) from error
+        changes: NDArray[np.int64] = self._changes.take(numbers, axis=0)
+        return changes
 
 
 class JointMode:
@@ -73,6 +103,14 @@ class JointMode:
         if len(numbers) != self._n_axes or not {BACK, STAY, FORTH}.issuperset(numbers):
             raise _refusal(action, self.space)
         return [(axis, number - 1) for axis, number in enumerate(numbers) if number != STAY]
+
+    def changes(self, actions: ArrayLike) -> NDArray[np.int64]:
+        """Any number of axes changes for every action."""
+        array = _integers(actions, self.space)
+        if array.min(initial=BACK) < BACK or array.max(initial=FORTH) > FORTH:
+            raise _refusal(actions, self.space)
+        changes: NDArray[np.int64] = array.astype(np.int64) - STAY
+        return changes
 
 
 ACTION_MODES: Mapping[str, type[AxisMode | JointMode]] = MappingProxyType(
@@ -120,17 +158,12 @@ class FlattenAction(gym.ActionWrapper[Any, Any, Any], gym.utils.RecordConstructo
         Raises:
             RLDFError: another action space, or one with more than 2^63 - 1 actions.
         """
-        space = env.action_space
-        if not isinstance(space, spaces.MultiDiscrete) or space.nvec.ndim != 1:
-            raise RLDFError(f"FlattenAction numbers MultiDiscrete actions; this space is {space}")
-        n_actions = int(np.prod(space.nvec.astype(object)))
-        if n_actions >= 2**63:
-            raise RLDFError(f"{space} has {n_actions} actions, too many to be numbered in 64 bits")
+        numbered = _numbered(env.action_space)
         gym.utils.RecordConstructorArgs.__init__(self)
         gym.ActionWrapper.__init__(self, env)
-        self._starts = space.start
-        self._sizes = tuple(space.nvec.tolist())
-        self.action_space = spaces.Discrete(n_actions)
+        self._starts: Actions = numbered.start
+        self._sizes = tuple(numbered.nvec.tolist())
+        self.action_space = spaces.Discrete(math.prod(self._sizes))
 
     def action(self, action: int) -> Actions:
         """The wrapped environment's action, int64 ``[n]``, that has this number.
@@ -140,7 +173,75 @@ class FlattenAction(gym.ActionWrapper[Any, Any, Any], gym.utils.RecordConstructo
         """
         if action not in self.action_space:
             raise _refusal(action, self.action_space)
-        return np.array(np.unravel_index(int(action), self._sizes), np.int64) + self._starts
+        labels: Actions = np.array(np.unravel_index(int(action), self._sizes), np.int64)
+        return labels + self._starts
+
+
+class VectorFlattenAction(_VectorActionWrapper, gym.utils.RecordConstructorArgs):
+    """`FlattenAction` for a vector environment: one number for every sub-environment.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import rldf_gym
+        >>> from rldf_gym.actions import VectorFlattenAction
+        >>> envs = VectorFlattenAction(gym.make_vec("RLDF-v0", num_envs=3))
+        >>> envs.action_space
+        MultiDiscrete([8 8 8])
+        >>> envs.actions(np.array([5, 0, 7]))
+        array([[2, 1],
+               [0, 0],
+               [3, 1]])
+
+    Change logs:
+     * v0.1.0 - Initially added
+    """
+
+    def __init__(self, env: VectorEnv) -> None:
+        """Wrap a vector environment whose sub-environments have MultiDiscrete actions.
+
+        Raises:
+            RLDFError: another action space, or one with more than 2^63 - 1 actions.
+        """
+        numbered = _numbered(env.single_action_space)
+        gym.utils.RecordConstructorArgs.__init__(self)
+        VectorActionWrapper.__init__(self, env)
+        self._starts: Actions = numbered.start
+        self._sizes = tuple(numbered.nvec.tolist())
+        self.single_action_space = spaces.Discrete(math.prod(self._sizes))
+        self.action_space = batch_space(self.single_action_space, env.num_envs)
+
+    def actions(self, actions: ArrayLike) -> Actions:
+        """The wrapped environment's actions int64 ``[n, k]`` that have these numbers ``[n]``.
+
+        Raises:
+            InvalidAction: there is no action for one of them.
+        """
+        numbers = np.asarray(actions)
+        if numbers.shape != (self.num_envs,) or numbers.dtype.kind not in "iu":
+            raise _refusal(actions, self.action_space)
+        try:
+            labels = np.unravel_index(numbers, self._sizes)
+        except ValueError as error:
+            raise _refusal(actions, self.action_space) from error
+        return np.stack(labels, axis=1).astype(np.int64, copy=False) + self._starts
+
+
+def _numbered(space: spaces.Space[Any]) -> "spaces.MultiDiscrete[Any]":
+    """The space, if its actions can be numbered."""
+    if not isinstance(space, spaces.MultiDiscrete) or space.nvec.ndim != 1:
+        raise RLDFError(f"FlattenAction numbers MultiDiscrete actions; this space is {space}")
+    n_actions = math.prod(space.nvec.tolist())
+    if n_actions >= 2**63:
+        raise RLDFError(f"{space} has {n_actions} actions, too many to be numbered in 64 bits")
+    return space
+
+
+def _integers(actions: ArrayLike, space: "spaces.MultiDiscrete[Any]") -> NDArray[np.integer[Any]]:
+    """The same actions as an integer array ``[n, len(space)]``."""
+    array = np.asarray(actions)
+    if array.ndim != 2 or array.shape[1] != len(space.nvec) or array.dtype.kind not in "iu":
+        raise _refusal(actions, space)
+    return array
 
 
 def _whole_numbers(action: Any, space: spaces.Space[Any]) -> tuple[int, ...]:

@@ -1,30 +1,25 @@
 """``RLDF-v0``: walk a grammar of prompts until the pictures mean what the target means."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.error import ResetNeeded, UnsupportedMode
+from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from rldf_gym.actions import make_action_mode
-from rldf_gym.errors import RLDFError
-from rldf_gym.generation import Generator, make_generator
+from rldf_gym.arguments import METADATA, check_render_mode, check_reset_options, make_world
+from rldf_gym.generation import Generator
 from rldf_gym.goal import Target, find_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
-from rldf_gym.perception import Perception, make_perception
+from rldf_gym.perception import Perception
 from rldf_gym.rendering import text_frame
 from rldf_gym.rewards import DEFAULT_REWARD, coarse_gain, fine_gain, reward_wrapper
-from rldf_gym.store import Store
-from rldf_gym.world import World
 
 State = NDArray[np.int64]
-
-# "human" is not among the modes: Gymnasium's HumanRendering wrapper shows "rgb_array" in a window.
-_METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
 
 
 class RLDFEnv(gym.Env[State, State]):
@@ -106,14 +101,19 @@ class RLDFEnv(gym.Env[State, State]):
     - ``grammar``: "base", "extended", "actions", the path of a ``.lark`` file, or a `Grammar`.
     - ``target``: path, Pillow image or array uint8 `[H, W, 3]`; None takes one that is shipped.
       ``reset(options={"target": picture})`` changes it.
-    - ``generator``: "embedded" (shipped, runs anywhere), "sd14", or any `Generator`.
+    - ``generator``: "embedded" (shipped, runs anywhere), "sd14" or another preset that
+      ``rldf generators`` lists, ``diffusers:<repository or folder>``, or any `Generator`;
+      ``generator_kwargs={"steps": 10}`` replaces settings of a preset.
     - ``reward``: see above.
     - ``action_mode``, ``stop_at_goal``: see above.
     - ``generation_seed``: the seed of every picture.
     - ``store``: a file; "default" for ``$RLDF_STORE`` or the user's cache; None for memory only.
-    - ``perception``: "auto" for the one that goes with the generator (so far always "embedded"), a
-      name or a folder that `make_perception` knows, or any `Perception`.
+    - ``perception``: "auto" for the one that goes with the generator, a name or a folder that
+      `make_perception` knows, or any `Perception`.
     - ``device``: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one.
+    - ``prefetch``: "neighbours" fills up each batch that has to be drawn with undrawn neighbours
+      of its states, for a device where a larger batch is nearly free; "generations" counts them
+      too. None draws what is asked for.
 
     ## References
     Reinforcement Learning from Diffusion Feedback: Q* for Image Search.
@@ -123,7 +123,7 @@ class RLDFEnv(gym.Env[State, State]):
     - v0: Initial version release
     """
 
-    metadata = _METADATA
+    metadata = METADATA
 
     def __init__(
         self,
@@ -136,6 +136,8 @@ class RLDFEnv(gym.Env[State, State]):
         store: str | Path | None = "default",
         perception: str | Path | Perception = "auto",
         device: str | None = None,
+        prefetch: str | None = None,
+        generator_kwargs: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> None:
         """Make the bare environment; its arguments are in the class's docstring.
@@ -144,9 +146,7 @@ class RLDFEnv(gym.Env[State, State]):
             RLDFError: an argument that cannot be used; the message names it and the mend.
             UnsupportedMode: an unknown render mode.
         """
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            modes = ", ".join(self.metadata["render_modes"])
-            raise UnsupportedMode(f"unknown render_mode {render_mode!r}; known: {modes}, None")
+        check_render_mode(render_mode)
         self.render_mode = render_mode
         self.stop_at_goal = stop_at_goal
         self.grammar = load_grammar(grammar)
@@ -154,17 +154,19 @@ class RLDFEnv(gym.Env[State, State]):
         self._mode = make_action_mode(action_mode, self.grammar.n_axes)
         self.action_space = self._mode.space
         picture = load_picture(target)
-        opened = Store.open(store)
-        self.world = World(
+        self.world = make_world(
             self.grammar,
-            make_generator(generator, device),
-            make_perception("embedded" if perception == "auto" else perception, device),
-            opened,
+            generator,
+            perception,
+            store,
             generation_seed,
+            device,
+            prefetch,
+            generator_kwargs,
         )
         self.goal = find_goal(self.world, picture)
         self._sizes: list[int] = self.grammar.nvec.tolist()
-        self._strides = _strides(self._sizes)
+        self._strides: list[int] = self.grammar.strides.tolist()
         self._places: dict[int, _Place] = {}
         self._seen: set[int] = set()
         self._here: _Place | None = None
@@ -207,9 +209,7 @@ class RLDFEnv(gym.Env[State, State]):
         """
         super().reset(seed=seed)
         options = {} if options is None else options
-        if unknown := set(options) - {"state", "target"}:
-            names = ", ".join(map(repr, sorted(unknown, key=str)))
-            raise RLDFError(f"unknown reset option {names}; known: 'state', 'target'")
+        check_reset_options(options, "state", "target")
         chosen = self.grammar.index(options["state"]) if "state" in options else None
         if "target" in options:
             self.goal = find_goal(self.world, options["target"])
@@ -281,11 +281,6 @@ class _Place:
     told: dict[str, Any]
 
 
-def _strides(sizes: list[int]) -> list[int]:
-    """How far a step along each axis moves a state's number."""
-    return [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-
-
 class _EntryPoint:
     """What ``gym.make("RLDF-v0")`` calls: the environment in the wrapper of its reward."""
 
@@ -303,6 +298,8 @@ class _EntryPoint:
         store: str | Path | None = "default",
         perception: str | Path | Perception = "auto",
         device: str | None = None,
+        prefetch: str | None = None,
+        generator_kwargs: Mapping[str, Any] | None = None,
         render_mode: str | None = None,
     ) -> gym.Env[State, State]:
         """Make the environment; its arguments are in `RLDFEnv`'s docstring.
@@ -322,6 +319,8 @@ class _EntryPoint:
             store=store,
             perception=perception,
             device=device,
+            prefetch=prefetch,
+            generator_kwargs=generator_kwargs,
             render_mode=render_mode,
         )
         return env if wrapper is None else wrapper(env)

@@ -84,13 +84,17 @@ def clip(embedding: NDArray[np.float32], goal: NDArray[np.float32]) -> NDArray[n
     """Cosine of two CLIP image embeddings, -1 to 1 (paper, Eq. 6).
 
     Args:
-        embedding: float32 ``[..., d]`` of unit length.
+        embedding: float32 ``[..., d]`` of unit length; zeros, of a picture that does not exist,
+            get the least cosine.
         goal: float32 ``[d]`` of unit length.
 
     Returns:
         float32 ``[...]``.
     """
-    return np.asarray(embedding @ goal)
+    cosines = np.asarray(embedding @ goal)
+    if not cosines.all():
+        cosines = np.where(np.any(embedding, axis=-1), cosines, np.float32(-1))
+    return cosines
 
 
 def nothing_recognised(
@@ -108,6 +112,19 @@ def nothing_recognised(
         bool ``[...]``.
     """
     return np.asarray(~np.any((values >= 0) & (confidence >= np.asarray(least)), axis=-1))
+
+
+def refuse_without_scene(grammar: Grammar) -> None:
+    """Refuse a grammar in which `partial_semantic` would always be 0.
+
+    Raises:
+        RewardError: the grammar has no coarse axis.
+    """
+    if not grammar.coarse_axes:
+        raise RewardError(
+            f"reward 'partial_semantic' compares scenes, and the grammar {grammar.name!r} has"
+            f" none (its axes: {', '.join(grammar.axis_names)}); use 'multi_semantic' or 'clip'"
+        )
 
 
 class ReadingReward(Wrapper, gym.utils.RecordConstructorArgs, abc.ABC):
@@ -197,11 +214,7 @@ class PartialSemanticReward(ReadingReward):
         gym.utils.RecordConstructorArgs.__init__(self, c_s=c_s)
         gym.Wrapper.__init__(self, env)
         grammar: Grammar = env.get_wrapper_attr("grammar")
-        if not grammar.coarse_axes:
-            raise RewardError(
-                f"reward 'partial_semantic' compares scenes, and the grammar {grammar.name!r} has"
-                f" none (its axes: {', '.join(grammar.axis_names)}); use 'multi_semantic' or 'clip'"
-            )
+        refuse_without_scene(grammar)
         self._c_s = float(c_s)
         self._n_coarse = len(grammar.coarse_axes)
 

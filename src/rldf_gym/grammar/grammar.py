@@ -67,6 +67,12 @@ class Grammar:
         return math.prod(self._sizes)
 
     @property
+    def strides(self) -> npt.NDArray[np.int64]:
+        """How far a step along each axis moves a state's number: int64 ``[n_axes]``, a copy."""
+        sizes = self._sizes
+        return np.array([math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))], np.int64)
+
+    @property
     def observation_space(self) -> MultiDiscrete:
         """All states, as a space of its own with int64 labels."""
         return MultiDiscrete(self.nvec, dtype=np.int64)

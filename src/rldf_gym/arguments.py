@@ -1,0 +1,108 @@
+"""What ``gym.make`` and ``gym.make_vec`` take, made into what the environments are made of."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gymnasium.error import UnsupportedMode
+from gymnasium.vector import AutoresetMode
+
+from rldf_gym.errors import RLDFError
+from rldf_gym.generation import Generator, HasPerception, make_generator
+from rldf_gym.grammar import Grammar
+from rldf_gym.perception import Perception, make_perception
+from rldf_gym.store import Store
+from rldf_gym.world import World
+
+# "human" is not among the modes: Gymnasium's HumanRendering wrapper shows "rgb_array" in a window.
+METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+
+
+def make_world(
+    grammar: Grammar,
+    generator: str | Generator,
+    perception: str | Path | Perception,
+    store: str | Path | None,
+    generation_seed: int,
+    device: str | None,
+    prefetch: str | None,
+    generator_kwargs: Mapping[str, Any] | None = None,
+) -> World:
+    """The world that an environment walks in; its arguments are in `RLDFEnv`'s docstring.
+
+    Raises:
+        RLDFError: an argument that cannot be used; the message names it and the mend.
+    """
+    opened = Store.open(store)
+    drawing = make_generator(generator, device, **(generator_kwargs or {}))
+    if perception == "auto":
+        perception = drawing.perception if isinstance(drawing, HasPerception) else "embedded"
+    return World(
+        grammar,
+        drawing,
+        make_perception(perception, device),
+        opened,
+        generation_seed,
+        prefetch,
+    )
+
+
+def check_render_mode(render_mode: str | None) -> None:
+    """Refuse a render mode that is not in `METADATA`.
+
+    Raises:
+        UnsupportedMode: an unknown render mode; the message lists the known ones.
+    """
+    if render_mode is not None and render_mode not in METADATA["render_modes"]:
+        modes = ", ".join(METADATA["render_modes"])
+        raise UnsupportedMode(f"unknown render_mode {render_mode!r}; known: {modes}, None")
+
+
+def check_reset_options(options: Mapping[str, Any], *known: str) -> None:
+    """Refuse an option that ``reset`` does not know.
+
+    Raises:
+        RLDFError: names the option and the known ones.
+    """
+    if unknown := set(options) - set(known):
+        names = ", ".join(map(repr, sorted(unknown, key=str)))
+        raise RLDFError(f"unknown reset option {names}; known: {', '.join(map(repr, known))}")
+
+
+def check_num_envs(num_envs: int) -> int:
+    """The number of sub-environments.
+
+    Raises:
+        RLDFError: not a whole number of at least 1.
+    """
+    if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+        raise RLDFError(f"num_envs is {num_envs!r}; give a whole number of at least 1")
+    return int(num_envs)
+
+
+def step_limit(max_episode_steps: int | None) -> float:
+    """Steps until an episode is truncated, infinity for None and, as in ``gym.make``, for -1.
+
+    Raises:
+        RLDFError: not a whole number of at least 1.
+    """
+    if max_episode_steps is None or max_episode_steps == -1:
+        return math.inf
+    if not isinstance(max_episode_steps, int | np.integer) or max_episode_steps < 1:
+        raise RLDFError(f"max_episode_steps is {max_episode_steps!r}; give at least 1, or -1")
+    return int(max_episode_steps)
+
+
+def find_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
+    """The mode itself, or the one of that name.
+
+    Raises:
+        RLDFError: unknown name; the message lists the known ones.
+    """
+    known = {each.value: each for each in AutoresetMode}
+    found = mode if isinstance(mode, AutoresetMode) else known.get(mode)
+    if found is None:
+        raise RLDFError(f"unknown autoreset_mode {mode!r}; known: {', '.join(known)}")
+    return found

@@ -1,0 +1,56 @@
+"""Where episodes start: anywhere but at the goal, from a random stream for each sub-environment."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from rldf_gym.errors import RLDFError
+
+Seeds = int | Sequence[int | None] | None
+
+
+class StartingStates:
+    """Random streams that draw the numbers of starting states, one stream per sub-environment.
+
+    A stream draws what a single environment of the same seed would draw.
+    """
+
+    def __init__(self, num_envs: int, n_states: int) -> None:
+        self._streams: list[np.random.Generator | None] = [None] * num_envs
+        self._n_states = n_states
+
+    def seeds(self, seed: Seeds) -> Sequence[int | None]:
+        """One seed for every sub-environment: ``seed + i`` for a number, None for no change.
+
+        Raises:
+            RLDFError: a sequence that is not one seed for each.
+        """
+        num_envs = len(self._streams)
+        if seed is None:
+            return [None] * num_envs
+        if isinstance(seed, int | np.integer):
+            return [int(seed) + number for number in range(num_envs)]
+        if len(seed) != num_envs:
+            raise RLDFError(f"{len(seed)} seeds for {num_envs} sub-environments")
+        return seed
+
+    def restart(self, mask: NDArray[np.bool_], seeds: Sequence[int | None]) -> None:
+        """Begin anew the streams of the sub-environments ``mask [n]`` that are given a seed."""
+        for number in np.flatnonzero(mask).tolist():
+            if seeds[number] is not None:
+                self._streams[number] = seeding.np_random(seeds[number])[0]
+
+    def draw(self, mask: NDArray[np.bool_], goal: int) -> NDArray[np.int64]:
+        """Numbers int64 ``[k]`` of starting states for the ``k`` sub-environments in the mask."""
+        most = self._n_states - 1
+        drawn = [self._stream(number).integers(most) for number in np.flatnonzero(mask).tolist()]
+        indices = np.array(drawn, np.int64)
+        return indices + (indices >= goal)
+
+    def _stream(self, number: int) -> np.random.Generator:
+        stream = self._streams[number]
+        if stream is None:
+            stream = self._streams[number] = seeding.np_random()[0]
+        return stream
