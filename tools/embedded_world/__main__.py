@@ -227,5 +227,19 @@ def evaluate(runs: Runs = Path("runs"), device: Device = "cpu") -> None:
     )
 
 
+@app.command()
+def targets(
+    runs: Runs = Path("runs"),
+    folder: Annotated[Path, typer.Option(help="Where the benchmarks look for them.")] = Path(
+        "benchmarks/targets"
+    ),
+) -> None:
+    """Choose the benchmarks' target pictures from the test corpus."""
+    from tools.embedded_world.corpus import Corpus
+    from tools.embedded_world.targets import write_targets
+
+    write_targets(Corpus.open(runs / "test"), folder)
+
+
 if __name__ == "__main__":
     app()
