@@ -4,16 +4,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := out/demo
 
-.PHONY: demo test lint types contracts slow check clean
+.PHONY: demo test lint types contracts slow bench-quick interop check clean
 
 demo: .venv/installed
-	$(BIN)/rldf search src/rldf_gym/embedded/target.png --seed 0 --out $(DEMO) --overwrite
+	$(BIN)/rldf search src/rldf_gym/embedded/target.png --learner q_learning --seed 0 \
+		--out $(DEMO) --overwrite
 
 test: .venv/installed
 	$(BIN)/pytest
 
 slow: .venv/installed
 	$(BIN)/pytest -m slow
+
+bench-quick: .venv/installed
+	$(BIN)/python -m benchmarks all --quick
+
+# RLlib pins an older gymnasium than the newest, hence an environment of its own.
+interop: .venv-interop/installed
+	.venv-interop/bin/pytest -m interop tests/interop
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -33,5 +41,10 @@ check: lint types contracts test slow
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
+.venv-interop/installed: pyproject.toml .venv/installed
+	test -x .venv-interop/bin/python || $(BIN)/python -m venv .venv-interop
+	$(BIN)/uv pip install --quiet --python .venv-interop/bin/python --editable ".[dev,interop]"
+	touch $@
+
 clean:
-	rm -rf .venv out runs
+	rm -rf .venv .venv-interop out runs

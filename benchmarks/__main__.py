@@ -1,20 +1,71 @@
-"""Run one benchmark by name."""
+"""Run benchmarks by name: ``python -m benchmarks NAME... [--quick | --report]``."""
 
 import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, cast
 
-from benchmarks import search_success
+if TYPE_CHECKING:
+    from benchmarks.results import Report, Results
 
-BENCHMARKS = {"search_success": search_success.run}
+# What each module of this package measures; a module is imported when it is asked for.
+BENCHMARKS = {
+    "classic": "Q-learning and SARSA on Gymnasium's CliffWalking, Taxi and FrozenLake",
+    "convergence": "distance of Q-learning's table to Q* over steps, by step size",
+    "generation": "pictures per second against the plain diffusers pipeline, on CPU and GPU",
+    "sample_efficiency": "pictures until a target is found: learners and their peers",
+    "search_success": "share of targets that tabular learners find, and the pictures it takes",
+    "throughput": "steps, starts, drawing and the store, against their peers, and what it saves",
+    "update_loop": "speed of Q-learning, single and vectorised, against the textbook",
+    "table3": "the paper's Table 3 and Fig. 6, over many targets and seeds",
+}
+_ALL = "all"
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", choices=sorted(BENCHMARKS))
-    parser.add_argument("--quick", action="store_true", help="a small form, under two minutes")
-    arguments = parser.parse_args()
-    BENCHMARKS[arguments.name](quick=arguments.quick)
+class _Benchmark(Protocol):
+    """A module of this package, as the package's docstring describes it."""
+
+    def run(self, quick: bool) -> "Results": ...
+
+    def report(self, results: "Results") -> "Report": ...
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line, run what it names, and return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="\n".join(f"{name:18} {what}" for name, what in BENCHMARKS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "names", nargs="+", choices=[*BENCHMARKS, _ALL], metavar="NAME", help="see below, or all"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--quick", action="store_true", help="a small form, under two minutes")
+    form.add_argument(
+        "--report", action="store_true", help="make the report again from the results there are"
+    )
+    chosen = parser.parse_args(arguments)
+    from benchmarks.results import publish, read_results
+
+    for name in BENCHMARKS if _ALL in chosen.names else chosen.names:
+        try:
+            benchmark = cast("_Benchmark", importlib.import_module(f"benchmarks.{name}"))
+            if chosen.report:
+                results = read_results(name, quick=False)
+            else:
+                results = benchmark.run(quick=chosen.quick)
+        except KeyboardInterrupt:
+            print(
+                f"\n{name} is interrupted; the same command goes on with the rows measured so far",
+                file=sys.stderr,
+            )
+            return 130
+        print(publish(results, benchmark.report(results)))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

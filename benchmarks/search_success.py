@@ -5,52 +5,48 @@ steps at most. What counts is the number of distinct pictures that a search had 
 first stood at the goal: what it would have had to draw with an empty store.
 """
 
+import functools
 import itertools
-import tempfile
-from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from tqdm import tqdm
 
-import rldf_gym
-from benchmarks.results import write
-from rldf_agents.contracts import Environment, Episode, Learner, Step
+from benchmarks.results import Case, Report, Results, measure
+from benchmarks.stored_world import TARGETS, stored_env
+from rldf_agents.contracts import Environment, Episode, Learner, SingleEnvironment, Step
 from rldf_agents.learners import LEARNERS
 from rldf_agents.statistics import StatisticsRecorder
 
-gym.register_envs(rldf_gym)
-
-TARGETS = sorted((Path(__file__).parent / "targets").glob("*.png"))
+LEARNER_NAMES = ("q_learning", "sarsa", "random")
 STEPS = 2_000
 BUDGETS = (10, 20, 30, 50, 100, 200, 300, 480)
 
 
-def run(quick: bool) -> None:
+def run(quick: bool) -> Results:
     """Search for every target with every learner and seed."""
     targets, seeds = (TARGETS[:5], range(2)) if quick else (TARGETS, range(10))
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for target in tqdm(targets, desc="targets"):
-            env = gym.make("RLDF-v0", target=target, store=Path(folder) / "store.sqlite")
-            goal = env.unwrapped.goal
-            for name, seed in itertools.product(LEARNERS, seeds):
-                row = {"target": target.stem, "goal": goal.prompt, "learner": name, "seed": seed}
-                rows.append({**row, **_search(env, name, seed)})
-            env.close()
-    settings = {"targets": len(targets), "seeds": list(seeds), "steps": STEPS, "quick": quick}
-    name = "search_success_quick" if quick else "search_success"
-    write(name, settings, rows, _report(rows, len(targets), len(seeds)))
+    cases = [
+        {"target": target.stem, "learner": name, "seed": seed}
+        for target, name, seed in itertools.product(targets, LEARNER_NAMES, seeds)
+    ]
+    settings = {"targets": len(targets), "seeds": list(seeds), "steps": STEPS}
+    return measure("search_success", settings, cases, _search, quick=quick)
 
 
-def _search(env: Environment, name: str, seed: int) -> dict[str, Any]:
-    learner = LEARNERS[name](env.observation_space, env.action_space)
+@functools.lru_cache(maxsize=1)
+def _env(target: str) -> SingleEnvironment:
+    return stored_env(next(path for path in TARGETS if path.stem == target))
+
+
+def _search(case: Case) -> dict[str, Any]:
+    env = _env(case["target"])
+    learner = LEARNERS[case["learner"]](env.observation_space, env.action_space)
     recorder, watch = StatisticsRecorder(), _UntilGoal()
-    learner.learn(env, STEPS, seed, [recorder, watch])
+    learner.learn(env, STEPS, case["seed"], [recorder, watch])
     statistics = recorder.statistics()
     reached = statistics.steps_to_goal is not None
     return {
+        "goal": env.get_wrapper_attr("goal").prompt,
         "reached": reached,
         "steps": statistics.steps,
         "pictures_to_goal": len(watch.states) if reached else None,
@@ -83,20 +79,23 @@ class _UntilGoal:
         """Nothing to tidy."""
 
 
-def _report(rows: list[dict[str, Any]], targets: int, seeds: int) -> str:
+def report(results: Results) -> Report:
+    """Tabulate shares and medians, one line a learner."""
+    rows, targets = results.rows, results.settings["targets"]
+    seeds, limit = len(results.settings["seeds"]), results.settings["steps"]
     columns = " | ".join(f"≤ {budget}" for budget in BUDGETS)
     lines = [
         "# Does a search find the picture?",
         "",
         f"Base grammar (480 states), `multi_semantic`, {targets} targets, {seeds} seeds each, at "
-        f"most {STEPS:,} steps. Share of searches that reached the goal, in all and within so "
+        f"most {limit:,} steps. Share of searches that reached the goal, in all and within so "
         "many distinct pictures, and the median number of pictures and steps of those that did.",
         "",
         f"| learner | reached | targets reached by every seed | {columns} | median pictures "
         "| median steps |",
         f"|---|---:|---:|{'---:|' * len(BUDGETS)}---:|---:|",
     ]
-    for name in LEARNERS:
+    for name in LEARNER_NAMES:
         own = [row for row in rows if row["learner"] == name]
         costs = [row["pictures_to_goal"] for row in own if row["reached"]]
         shares = [f"{sum(cost <= budget for cost in costs) / len(own):.2f}" for budget in BUDGETS]
@@ -106,4 +105,4 @@ def _report(rows: list[dict[str, Any]], targets: int, seeds: int) -> str:
             f"| {name} | {len(costs) / len(own):.3f} | {targets - len(missed)} of {targets} | "
             f"{' | '.join(shares)} | {np.median(costs):.0f} | {np.median(steps):.0f} |"
         )
-    return "\n".join(lines)
+    return Report("\n".join(lines))

@@ -22,6 +22,7 @@ from rldf_agents.applications.search import (
 )
 from rldf_agents.applications.trajectory import best_moments, significant_moments
 from rldf_agents.errors import AgentError
+from rldf_agents.learners import LEARNERS
 from rldf_gym.generation import GenerationError
 from rldf_gym.goal import TargetError
 
@@ -122,7 +123,7 @@ class TestASearch:
         assert second.moments[-1].generations == 0
         assert second.moments[-1].states_seen == first.moments[-1].states_seen
 
-    @pytest.mark.parametrize("learner", ["q_learning", "sarsa", "random"])
+    @pytest.mark.parametrize("learner", LEARNERS)
     @pytest.mark.parametrize("reward", ["multi_semantic", "partial_semantic", "clip"])
     def test_runs_with_every_learner_and_reward(self, learner, reward):
         settings = painted(learner=learner, reward=reward, steps=40)
@@ -144,9 +145,10 @@ def test_a_setting_out_of_range_is_refused_by_name(setting, value, told):
         painted(**{setting: value})
 
 
-def test_epsilon_is_refused_for_the_learner_that_has_none():
-    with pytest.raises(AgentError, match="'random' always explores"):
-        painted(learner="random", epsilon=0.1)
+@pytest.mark.parametrize("learner", ["random", "noisy_diffusion_gradient"])
+def test_epsilon_is_refused_for_a_learner_that_has_none(learner):
+    with pytest.raises(AgentError, match=f"'{learner}' has no epsilon: leave it out"):
+        painted(learner=learner, epsilon=0.1)
 
 
 class TestTheBestMoments:

@@ -8,6 +8,7 @@ print(result.best[0].prompt)
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -25,9 +26,9 @@ from rldf_agents.applications.history import (
 )
 from rldf_agents.applications.trajectory import Frame, best_moments, significant_moments
 from rldf_agents.callbacks import Checkpoint
-from rldf_agents.contracts import Callback, Environment, Learner
+from rldf_agents.contracts import Callback, Learner, SingleEnvironment
 from rldf_agents.errors import AgentError
-from rldf_agents.learners import LEARNERS, RandomAgent
+from rldf_agents.learners import LEARNERS
 from rldf_agents.schedules import ConstantEpsilon
 from rldf_agents.statistics import RunStatistics, run_statistics
 from rldf_gym.generation import Generator
@@ -64,7 +65,7 @@ class SearchSettings:
     """
 
     grammar: str | Path | Grammar = "base"
-    learner: str = "q_learning"
+    learner: str = "factored_ucb"
     reward: str = "multi_semantic"
     steps: int = 2000
     seed: int = 0
@@ -85,8 +86,8 @@ class SearchSettings:
                     f"{name} is {getattr(self, name)}: give a whole number of at least {least}"
                 )
         if self.epsilon is not None:
-            if self.learner == RandomAgent.name:
-                raise AgentError("the learner 'random' always explores: leave epsilon out")
+            if "epsilon" not in inspect.signature(LEARNERS[self.learner]).parameters:
+                raise AgentError(f"the learner {self.learner!r} has no epsilon: leave it out")
             ConstantEpsilon(self.epsilon)
 
 
@@ -122,7 +123,7 @@ class Search:
         settings: how to search.
     """
 
-    def __init__(self, target: str, env: Environment, settings: SearchSettings) -> None:
+    def __init__(self, target: str, env: SingleEnvironment, settings: SearchSettings) -> None:
         self.target = target
         self.settings = settings
         self.goal: Goal = env.get_wrapper_attr("goal")
@@ -245,7 +246,7 @@ def open_search(
         RLDFError: a target, name or model that cannot be used; the message says which and why.
         AgentError: a setting that the learner refuses.
     """
-    env: Environment = gym.make(
+    env: SingleEnvironment = gym.make(
         "RLDF-v0",
         disable_env_checker=True,
         max_episode_steps=settings.max_episode_steps,
@@ -272,7 +273,7 @@ def search_picture(
         return search.run(callbacks=callbacks)
 
 
-def _new_learner(env: Environment, settings: SearchSettings) -> Learner:
+def _new_learner(env: SingleEnvironment, settings: SearchSettings) -> Learner:
     make: Any = LEARNERS[settings.learner]
     options = {} if settings.epsilon is None else {"epsilon": settings.epsilon}
     learner: Learner = make(env.observation_space, env.action_space, **options)

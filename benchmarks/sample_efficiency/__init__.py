@@ -1,0 +1,116 @@
+"""How many pictures a search has to look at until it finds its target, by who searches.
+
+The cost is *unique generations*: distinct states looked at, starting states included, until the
+goal is first visited. That is what an empty store would have had to draw. Learners and
+Stable-Baselines3 walk one move at a time; Optuna, random search, hill climbing and coordinate
+search may jump to any state, and pay for it alike. All see rewards only.
+
+Three worlds: base (480 states, 100 targets), extended (4,320 states, 30 targets), both in the
+embedded world and looked for by pictures that no model was trained on, and a synthetic one of 10^6
+states (`benchmarks.synthetic_world`). A search is censored at its world's budget.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.results import Case, Results, measure
+from benchmarks.sample_efficiency.report import report
+from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger
+from benchmarks.sample_efficiency.searchers import SEARCHERS, search
+from benchmarks.sample_efficiency.worlds import (
+    BASE,
+    WORLDS,
+    prepare,
+    world_with_target,
+)
+from benchmarks.synthetic_world import MISREAD
+
+__all__ = ["report", "run"]
+
+_WORKERS = 2
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How much is measured, by world.
+
+    Attributes:
+        targets: how many, the first ones.
+        sb3_targets: the same for Stable-Baselines3, which takes milliseconds a step.
+        budgets: unique generations granted to a search.
+        n_seeds: for each target.
+    """
+
+    targets: Mapping[str, int]
+    sb3_targets: Mapping[str, int]
+    budgets: Mapping[str, int]
+    n_seeds: int
+
+
+_FULL = _Plan(
+    targets={"base": 100, "extended": 30, "synthetic": 10},
+    sb3_targets={"base": 30, "extended": 10, "synthetic": 3},
+    budgets={name: world.budget for name, world in WORLDS.items()},
+    n_seeds=3,
+)
+_QUICK = _Plan(
+    targets={"base": 4, "synthetic": 1},
+    sb3_targets={"base": 1, "synthetic": 0},
+    budgets={"base": BASE.budget, "synthetic": 300},
+    n_seeds=2,
+)
+
+
+def run(quick: bool) -> Results:
+    """Search for every target with every searcher and seed."""
+    plan = _QUICK if quick else _FULL
+    for world in plan.targets:
+        prepare(WORLDS[world])
+    settings = {
+        **dataclasses.asdict(plan),
+        "looks_per_generation": LOOKS_PER_GENERATION,
+        "misread_in_synthetic": MISREAD,
+    }
+    return measure(
+        "sample_efficiency",
+        settings,
+        list(_cases(plan)),
+        measure_case,
+        quick=quick,
+        packages=("optuna", "stable-baselines3", "torch"),
+        workers=_WORKERS,
+    )
+
+
+def _cases(plan: _Plan) -> Iterator[Case]:
+    for world, n_targets in plan.targets.items():
+        for number, target in enumerate(list(WORLDS[world].targets)[:n_targets]):
+            for searcher in SEARCHERS.values():
+                if searcher.kind != "sb3" or number < plan.sb3_targets[world]:
+                    for seed in range(plan.n_seeds):
+                        case = {"world": world, "target": target, "searcher": searcher.name}
+                        yield {**case, "seed": seed, "budget": plan.budgets[world]}
+
+
+def measure_case(case: Case) -> dict[str, Any]:
+    """Run one search.
+
+    Returns:
+        ``goal``, its sentence; ``generations``, unique ones until it was visited, None for a
+        censored search; ``looked_at``, states by then or at the end; ``looks``, free ones included;
+        ``seconds``.
+    """
+    env = world_with_target(case["world"], case["target"])
+    ledger = Ledger(case["budget"])
+    start = time.perf_counter()
+    search(case["searcher"], env, ledger, case["seed"])
+    return {
+        "goal": env.get_wrapper_attr("goal").prompt,
+        "generations": len(ledger.states) if ledger.reached else None,
+        "looked_at": len(ledger.states),
+        "looks": ledger.looks,
+        "seconds": round(time.perf_counter() - start, 3),
+    }

@@ -1,0 +1,156 @@
+"""The report: verdicts, the success curves, a table for every world."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.figures import COLOURS, curve_with_band, house_style, new_figure
+from benchmarks.results import Report, Results
+from benchmarks.sample_efficiency.costs import Measured
+from benchmarks.sample_efficiency.searchers import SEARCHERS
+from benchmarks.sample_efficiency.verdicts import lead, verdicts
+from benchmarks.sample_efficiency.worlds import WORLDS, straight_walk
+from rldf_agents.aggregation import Estimate, SearchCost, success_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WITHIN = (30, 100, 200, 500)
+_LINE_OF = {"learner": "-", "sb3": ":", "peer": "--", "reference": "-."}
+_HEADER = (
+    "| who searches | searches | reached | "
+    + " | ".join(f"≤ {n}" for n in WITHIN)
+    + " | median | IQM [95 %] | best peer's IQM over it |"
+)
+_RULE = "|---|" + "---:|" * (len(WITHIN) + 5)
+_INTRODUCTION = """\
+The cost of a search is the number of distinct states that it looked at, starting states included,
+until it first visited its goal: the pictures that an empty store would have had to draw. Learners
+and Stable-Baselines3 walk one move at a time from random starting states. Optuna, random search,
+hill climbing and coordinate search may jump to any state and pay for it alike; looking again is
+free for all. Everyone has one setting for all targets, sees rewards only (`multi_semantic`), and is
+cut off at the world's budget."""
+_FLOOR = """\
+What bounds the ratio from above is that a learner walks while a peer may jump. One that knew the
+goal beforehand and walked straight there would look at this many pictures on average: {walks}. In a
+small world that leaves little room below a peer that jumps."""
+_NOTES = """\
+IQM: interquartile mean of all searches, with a 95 % interval from a bootstrap stratified by target;
+searches cut off count at the budget, and ≥ marks means that are thereby lower bounds. The last
+column compares with the best of Stable-Baselines3, Optuna, random search and hill climbing, on the
+targets that both searched for: above 1 is better than it. Coordinate search tries one axis's values
+after another by jumping along the axis; it is here to show what that freedom is worth, and no bar
+names it. Optuna's TPE runs with its own defaults and, "tuned", with the best settings found on base
+and extended. Hill climbing moves to neighbours one move away, and sideways on plateaus."""
+
+
+def report(results: Results) -> Report:
+    """Make the report from the rows alone."""
+    measured = Measured(results.rows, results.settings["budgets"])
+    parts = ["# How many pictures until the target is found?", _INTRODUCTION]
+    parts += ["## Against the bars", "\n".join(f"- {line}" for line in verdicts(measured))]
+    walks = ", ".join(f"{straight_walk(world):.1f} on {world}" for world in measured.worlds)
+    parts.append(_FLOOR.format(walks=walks))
+    parts.append("![Share of searches that found their target](sample_efficiency.png)")
+    for world in measured.worlds:
+        budget = measured.budgets[world]
+        heading = f"## {WORLDS[world].title}, budget {budget:,}"
+        parts += [heading, "\n".join([_HEADER, _RULE, *_table(measured, world)])]
+    parts.append(_NOTES)
+    return Report("\n\n".join(parts), {"": _csv(measured)}, {"": _figure(measured)})
+
+
+def _table(measured: Measured, world: str) -> Iterator[str]:
+    best_peer = measured.best(world, "peer", "sb3")
+    for name in _cheapest_first(measured, world):
+        cost, title = measured.summary(world, name), SEARCHERS[name].title
+        cells = (
+            f"**{title}**" if SEARCHERS[name].kind == "learner" else title,
+            f"{cost.n_targets} x {cost.n_runs}",
+            f"{cost.reached.value:.3f}",
+            *(_share(measured, world, name, n) for n in WITHIN),
+            _median(cost),
+            f"{'' if cost.exact else '≥ '}{_told(cost.interquartile_mean)}",
+            "" if name == best_peer else str(lead(measured, world, best_peer, name)),
+        )
+        yield f"| {' | '.join(cells)} |"
+
+
+def _cheapest_first(measured: Measured, world: str) -> list[str]:
+    def area(name: str) -> float:
+        return -measured.summary(world, name).area.value
+
+    return sorted(measured.searchers(world), key=area)
+
+
+def _share(measured: Measured, world: str, name: str, generations: int) -> str:
+    if generations > measured.budgets[world]:
+        return ""
+    return f"{measured.within(world, name, generations):.2f}"
+
+
+def _median(cost: SearchCost) -> str:
+    censored = cost.median.value >= cost.budget
+    return f"> {cost.budget:,}" if censored else f"{cost.median.value:,.0f}"
+
+
+def _told(estimate: Estimate) -> str:
+    return f"{estimate.value:,.1f} [{estimate.low:,.1f}, {estimate.high:,.1f}]"
+
+
+def _csv(measured: Measured) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = ("world", "searcher", "kind", "targets", "seeds", "reached")
+    iqm = ("iqm", "iqm_low", "iqm_high", "iqm_exact")
+    writer.writerow([*header, *(f"within_{n}" for n in WITHIN), "median", *iqm])
+    for world in measured.worlds:
+        for name in measured.searchers(world):
+            cost = measured.summary(world, name)
+            who = (world, name, SEARCHERS[name].kind, cost.n_targets, cost.n_runs)
+            shares = (cost.reached.value, *(measured.within(world, name, n) for n in WITHIN))
+            mean = cost.interquartile_mean
+            numbers = (*shares, cost.median.value, mean.value, mean.low, mean.high)
+            writer.writerow([*who, *(f"{number:.4f}" for number in numbers), int(cost.exact)])
+    return text.getvalue()
+
+
+def _figure(measured: Measured) -> "Figure":
+    with house_style():
+        figure = new_figure(4.2 * len(measured.worlds) + 1.8, 4.4)
+        panels = figure.subplots(1, len(measured.worlds), sharey=True, squeeze=False)[0]
+        for panel, world in zip(panels, measured.worlds, strict=True):
+            _panel(panel, measured, world)
+        panels[0].set_ylabel("share of searches at their goal")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right center")
+    return figure
+
+
+def _panel(panel: "Axes", measured: Measured, world: str) -> None:
+    budget = measured.budgets[world]
+    drawn: dict[str, int] = {}
+    for name in measured.searchers(world):
+        kind = SEARCHERS[name].kind
+        colour = "black" if kind == "reference" else COLOURS[drawn.get(kind, 0) % len(COLOURS)]
+        drawn[kind] = drawn.get(kind, 0) + 1
+        band = success_curve(measured.costs(world, name), budget)
+        curve_with_band(
+            panel,
+            np.arange(1, budget + 1),
+            band.mean[1:],
+            band.low[1:],
+            band.high[1:],
+            label=SEARCHERS[name].title,
+            color=colour,
+            linestyle=_LINE_OF[kind],
+        )
+    panel.set_xscale("log")
+    panel.set_xlim(3, budget)
+    panel.set_ylim(0, 1.02)
+    panel.set_title(WORLDS[world].title)
+    panel.set_xlabel("unique generations")
