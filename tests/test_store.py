@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rldf_gym.database import APPLICATION_ID, SCHEMA_VERSION, StoreError
+from rldf_gym.database import StoreError
+from rldf_gym.schema import APPLICATION_ID, SCHEMA_VERSION
 from rldf_gym.store import Store, StoreWarning, default_path, drawn_key, pixels_key
 
 PICTURE = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
@@ -196,6 +197,13 @@ def _truncated_store(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:5000])
 
 
+def _store_of_no_version(file: Path) -> None:
+    Store.open(file).close()
+    connection = sqlite3.connect(file)
+    connection.execute("PRAGMA user_version = 0")
+    connection.close()
+
+
 def _store_of_the_future(file: Path) -> None:
     Store.open(file).close()
     connection = sqlite3.connect(file)
@@ -210,9 +218,10 @@ def _store_of_the_future(file: Path) -> None:
         (lambda file: file.write_bytes(b"\x89PNG" + bytes(9000)), "not a database"),
         (_other_database, "another program"),
         (_truncated_store, "malformed"),
+        (_store_of_no_version, "version is 0"),
         (_store_of_the_future, f"version is {SCHEMA_VERSION + 1}"),
     ],
-    ids=["text", "binary", "other database", "truncated store", "later version"],
+    ids=["text", "binary", "other database", "truncated store", "no version", "later version"],
 )
 def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path, make, reason):
     file = tmp_path / "store.sqlite"
@@ -235,7 +244,7 @@ def test_a_damaged_picture_is_refused_by_name(path):
     store.add_pictures("generator", {("a dog", 0): PICTURE})
     store.close()
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE pictures SET picture = x'00'")
+        connection.execute("UPDATE pictures SET content = x'00'")
     with pytest.raises(StoreError, match="damaged"):
         Store.open(path).picture(KEY)
 

@@ -1,13 +1,25 @@
+from dataclasses import replace
+
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from painted_world import PaintedGenerator, paint, painted_perception, painted_world
+from painted_world import (
+    PaintedGenerator,
+    paint,
+    painted_arguments,
+    painted_perception,
+    painted_world,
+)
 
+import rldf_gym
 from rldf_gym.generation import GenerationError
 from rldf_gym.grammar import GrammarError, load_grammar
 from rldf_gym.store import Store
-from rldf_gym.world import BATCH_SIZE, World, WorldError
+from rldf_gym.world import BATCH_SIZE, World, WorldError, neighbours
+
+gym.register_envs(rldf_gym)
 
 DOG = [0, 5, 0, 0]
 CARS = [1, 9, 2, 6]
@@ -170,3 +182,191 @@ def test_a_generator_that_breaks_its_promise_is_named(drawn):
     with pytest.raises(WorldError, match=r"broken.*must return uint8 \[1, H, W, 3\]"):
         world.readings([DOG])
     assert world.generations == 0
+
+
+class Cramped:
+    """A painter with memory for so many pictures at once, who fails as torch or Python would."""
+
+    def __init__(self, name, at_most, error=MemoryError, batch_size=16):
+        self.grammar = load_grammar("base")
+        self.painter = PaintedGenerator(self.grammar)
+        self.name = name
+        self.fingerprint = name
+        self.at_most = at_most
+        self.error = error
+        self.batch_size = batch_size
+        self.tried = []
+
+    def __call__(self, prompts, seeds):
+        self.tried.append(len(prompts))
+        if len(prompts) > self.at_most:
+            raise self.error("out of memory")
+        return self.painter(prompts, seeds)
+
+    def world(self):
+        return World(self.grammar, self, painted_perception(self.grammar), Store.open(None))
+
+
+def test_a_generator_says_itself_how_many_pictures_it_draws_at_once():
+    generator = Cramped("roomy", at_most=64, batch_size=64)
+    generator.world().readings(generator.grammar.states()[:100])
+    assert generator.tried == [64, 36]
+
+
+def test_out_of_memory_halves_the_batch_until_it_fits_and_goes_on():
+    generator = Cramped("cramped-1", at_most=5)
+    world = generator.world()
+    states = generator.grammar.states()[:20]
+    readings = world.readings(states)
+    assert [reading.values.tolist() for reading in readings] == states.tolist()
+    assert generator.tried == [16, 8, 4, 4, 4, 4, 4]
+    assert world.generations == 20
+
+
+def test_the_size_that_fitted_is_remembered_for_the_generator():
+    first = Cramped("cramped-2", at_most=5)
+    first.world().readings(first.grammar.states()[:16])
+    second = Cramped("cramped-2", at_most=5)
+    second.world().readings(second.grammar.states()[:8])
+    assert second.tried == [4, 4]
+
+
+def test_torch_running_out_of_memory_is_understood_as_well():
+    import torch
+
+    generator = Cramped("cramped-3", at_most=8, error=torch.OutOfMemoryError)
+    generator.world().readings(generator.grammar.states()[:16])
+    assert generator.tried == [16, 8, 8]
+
+
+def test_memory_that_does_not_suffice_for_one_picture_is_told():
+    generator = Cramped("cramped-4", at_most=0)
+    with pytest.raises(MemoryError):
+        generator.world().readings([DOG])
+    assert generator.tried == [1]
+
+
+def test_what_was_drawn_before_perception_ran_out_of_memory_is_not_drawn_again():
+    generator = Cramped("cramped-5", at_most=16)
+    world = generator.world()
+    looked = []
+
+    class CrampedEye:
+        fingerprint = "cramped-eye-1"
+
+        def __call__(self, pictures):
+            looked.append(len(pictures))
+            if len(pictures) > 8:
+                raise MemoryError
+            return [{"probabilities": np.full(8, 1 / 8, np.float32)} for _ in pictures]
+
+        class_names = load_grammar("base").axis("scene").classes
+
+    world.perception = replace(world.perception, scene_classifier=CrampedEye())
+    world.readings(generator.grammar.states()[:16])
+    assert generator.tried == [16]
+    assert looked == [16, 8, 8]
+
+
+def test_a_mistake_of_the_generator_is_not_taken_for_lack_of_memory():
+    generator = Cramped("cramped-6", at_most=0, error=RuntimeError)
+    with pytest.raises(RuntimeError):
+        generator.world().readings(generator.grammar.states()[:4])
+    assert generator.tried == [4]
+
+
+def neighbourly_world(store=None) -> World:
+    grammar = load_grammar("base")
+    generator = PaintedGenerator(grammar)
+    seen = painted_perception(grammar)
+    return World(grammar, generator, seen, store or Store.open(None), prefetch="neighbours")
+
+
+def test_prefetch_fills_a_batch_with_the_neighbours_of_what_has_to_be_drawn():
+    world = neighbourly_world()
+    world.readings([DOG])
+    [prompts] = world.generator.calls
+    drawn = np.stack([world.grammar.encode(prompt) for prompt in prompts])
+    assert drawn[0].tolist() == DOG
+    assert set(np.abs(drawn[1:] - DOG).sum(axis=1)) == {1}
+    # One way on each of three axes at their ends, two on the noun's.
+    assert len(drawn) == 1 + 5
+
+
+def test_a_neighbour_drawn_before_it_was_asked_for_costs_nothing_then():
+    world = neighbourly_world()
+    world.readings([DOG])
+    [reading] = world.readings([[0, 6, 0, 0]])
+    assert reading.values.tolist() == [0, 6, 0, 0]
+    assert len(world.generator.calls) == 1
+
+
+def test_generations_count_every_picture_and_prefetched_those_nobody_asked_for():
+    world = neighbourly_world()
+    world.readings([DOG])
+    assert (world.generations, world.prefetched) == (6, 5)
+
+
+def test_prefetch_never_draws_more_than_a_batch():
+    world = neighbourly_world()
+    world.readings(world.grammar.states()[100 : 100 + BATCH_SIZE - 2])
+    assert [len(prompts) for prompts in world.generator.calls] == [BATCH_SIZE]
+    assert world.prefetched == 2
+
+
+def test_prefetch_draws_nothing_where_everything_asked_for_is_in_the_store():
+    store = Store.open(None)
+    painted_world(store=store).readings([DOG])
+    world = neighbourly_world(store)
+    world.readings([DOG])
+    assert world.generator.calls == []
+
+
+def test_prefetch_leaves_out_neighbours_that_the_store_has():
+    store = Store.open(None)
+    painted_world(store=store).readings([[0, 6, 0, 0], [0, 4, 0, 0]])
+    world = neighbourly_world(store)
+    world.readings([DOG])
+    assert world.generations == 1 + 3
+
+
+def test_prefetch_is_off_unless_asked_for():
+    world = painted_world()
+    world.readings([DOG])
+    assert (world.generations, world.prefetched) == (1, 0)
+
+
+def test_an_unknown_prefetch_is_refused():
+    grammar = load_grammar("base")
+    with pytest.raises(WorldError, match=r"everything.*known: None, 'neighbours'"):
+        World(
+            grammar,
+            PaintedGenerator(grammar),
+            painted_perception(grammar),
+            Store.open(None),
+            prefetch="everything",
+        )
+
+
+def test_an_environment_takes_prefetch_and_counts_what_it_draws():
+    arguments = painted_arguments(target=CARS)
+    env = gym.make("RLDF-v0", prefetch="neighbours", **arguments)
+    _, info = env.reset(options={"state": DOG})
+    assert (info["generations"], info["states_seen"]) == (6, 1)
+
+
+@given(st.integers(0, 479))
+def test_neighbours_are_the_states_at_distance_one(index):
+    grammar = load_grammar("base")
+    distances = np.abs(grammar.states() - grammar.state(index)).sum(axis=1)
+    assert sorted(neighbours(grammar, index)) == np.flatnonzero(distances == 1).tolist()
+
+
+def test_readings_one_by_one_are_the_same_and_are_not_remembered():
+    world = painted_world()
+    indices = [5, 300, 77]
+    one_by_one = [reading.values.tolist() for reading in world.each_reading(indices)]
+    assert one_by_one == [world.grammar.state(index).tolist() for index in indices]
+    assert world.generations == 3
+    assert len(list(world.each_reading(indices))) == 3
+    assert world.generations == 3

@@ -1,40 +1,34 @@
 """One SQLite file with the store's tables: opened at first use, never overwritten if not ours."""
 
+import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
-APPLICATION_ID = int.from_bytes(b"RLDF", "big")
-SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
-
-_SCHEMA = (
-    "CREATE TABLE pictures (key TEXT PRIMARY KEY, generator TEXT NOT NULL, prompt TEXT NOT NULL,"
-    " seed INTEGER NOT NULL, picture BLOB NOT NULL)",
-    "CREATE TABLE outputs (picture TEXT NOT NULL, model TEXT NOT NULL, output BLOB NOT NULL,"
-    " PRIMARY KEY (picture, model))",
-    "CREATE TABLE texts (model TEXT NOT NULL, prompt TEXT NOT NULL, embedding BLOB NOT NULL,"
-    " PRIMARY KEY (model, prompt))",
-    f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {SCHEMA_VERSION}",
-)
-
+MAPPED_BYTES = 2**31
+"""Of a file, read through memory: in a store of a million rows, half the cost of its size."""
 
 # SQLite forbids carrying a connection across a fork, even to close it: a child keeps it untouched.
 _INHERITED: list[sqlite3.Connection] = []
 
 
 class StoreError(RLDFError):
-    """A store file that cannot be used: not ours, damaged, or of another version."""
+    """A store that cannot be used: a file not ours, damaged, or of another version; a bad limit."""
 
 
 class Database:
     """One SQLite database with the store's tables, in a file or (path None) in memory.
 
-    Every method raises `StoreError` for a file that is not ours or damaged, and
+    A file of an earlier version is brought up to date when it is opened, in one transaction. Every
+    method raises `StoreError` for a file that is not ours, damaged, or of a later version, and
     ``sqlite3.OperationalError`` for one that cannot be used now: read-only, locked, disk full.
     """
 
@@ -42,24 +36,27 @@ class Database:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
-    def first(self, statement: str, key: tuple[str, ...]) -> bytes | None:
-        """First column of the first row that a query finds, or None."""
+    def first(self, statement: str, parameters: Sequence[object] = ()) -> tuple[Any, ...] | None:
+        """First row that a query finds, or None."""
         with self._damage_refused():
-            row = self._open().execute(statement, key).fetchone()
-        return None if row is None else row[0]
+            row: tuple[Any, ...] | None = self._open().execute(statement, parameters).fetchone()
+        return row
 
-    def insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
-        """Insert rows in one transaction; True if none of them was ignored."""
+    def rows(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
+        """Every row that a query finds, read as they are asked for."""
         with self._damage_refused():
-            connection = self._open()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                inserted = connection.executemany(statement, rows).rowcount
-                connection.execute("COMMIT")
-            finally:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-        return inserted == len(rows)
+            yield from self._open().execute(statement, parameters)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """What is done to the connection in the ``with`` block is done whole or not at all."""
+        with self._damage_refused(), _transaction(self._open()) as connection:
+            yield connection
+
+    def vacuum(self) -> None:
+        """Give free pages back to the disk; needs as much free space as the file is large."""
+        with self._damage_refused():
+            self._open().execute("VACUUM")
 
     def close(self) -> None:
         """Close the connection; the next use opens another (an empty one, if in memory)."""
@@ -79,45 +76,66 @@ class Database:
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
-        if self._path is not None:
-            if self._path.is_dir():
-                raise self._refusal("it is a folder")
-            try:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise sqlite3.OperationalError(str(error)) from error
-        connection = sqlite3.connect(
-            ":memory:" if self._path is None else self._path,
-            timeout=BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        if self._path is None:
+            return _prepared(_connection(":memory:"), self._prepare)
+        if self._path.is_dir():
+            raise self._refusal("it is a folder")
+        if self._path.exists() and not all(
+            os.access(path, os.W_OK) for path in (self._path, self._path.parent)
+        ):
+            return self._connect_read_only(self._path)
         try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise sqlite3.OperationalError(str(error)) from error
+        return _prepared(_connection(str(self._path)), self._prepare)
+
+    def _connect_read_only(self, path: Path) -> sqlite3.Connection:
+        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        try:
+            return _prepared(_connection(address), self._check)
+        except sqlite3.OperationalError:
+            # Readers of a file in WAL mode share an index beside it, which they cannot make in a
+            # read-only folder. Without a journal to read there, the file is all there is.
+            journal = path.with_name(f"{path.name}-wal")
+            if journal.exists() and journal.stat().st_size:
+                raise
+            return _prepared(_connection(f"{address}&immutable=1"), self._check)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Create the schema in a new file, or make sure that the file is ours, before any write."""
         if _pragma(connection, "page_count") == 0:
             # The schema goes in before WAL is turned on: so the file itself, not its journal,
             # says whose it is from the first moment on. Another process may be doing the same.
-            connection.execute("BEGIN IMMEDIATE")
-            if _pragma(connection, "application_id") != APPLICATION_ID:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-            connection.execute("COMMIT")
+            with _transaction(connection):
+                if _pragma(connection, "application_id") != APPLICATION_ID:
+                    create(connection)
+        if self._version(connection) < SCHEMA_VERSION:
+            with _transaction(connection):
+                # Another process may have been first.
+                if (version := self._version(connection)) < SCHEMA_VERSION:
+                    migrate(connection, version)
+        _turn_on_wal(connection)
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _check(self, connection: sqlite3.Connection) -> None:
+        """Make sure that a file that cannot be written is ours and up to date."""
+        version = self._version(connection)
+        if version < SCHEMA_VERSION:
+            raise self._refusal(
+                f"its version is {version}, this release keeps {SCHEMA_VERSION}, and a read-only"
+                " file cannot be brought up to date"
+            )
+
+    def _version(self, connection: sqlite3.Connection) -> int:
         if _pragma(connection, "application_id") != APPLICATION_ID:
             raise self._refusal("it is a database of another program")
         version = _pragma(connection, "user_version")
-        if version != SCHEMA_VERSION:
+        if not 1 <= version <= SCHEMA_VERSION:
             raise self._refusal(
-                f"its version is {version}, and this release reads {SCHEMA_VERSION}"
+                f"its version is {version}, and this release reads 1 to {SCHEMA_VERSION}"
             )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
+        return version
 
     @contextmanager
     def _damage_refused(self) -> Iterator[None]:
@@ -133,6 +151,55 @@ class Database:
             f"{self._path} cannot serve as a store of RLDF Gym: {reason}. It was left as it is;"
             " move it away, or choose another with store=... or the variable RLDF_STORE."
         )
+
+
+def _connection(address: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        address,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=address.startswith("file:"),
+    )
+    connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
+    return connection
+
+
+def _prepared(
+    connection: sqlite3.Connection, prepare: Callable[[sqlite3.Connection], None]
+) -> sqlite3.Connection:
+    """The connection, made ready for use or else closed."""
+    try:
+        prepare(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _turn_on_wal(connection: sqlite3.Connection) -> None:
+    """Let readers read while one writes; for this switch alone SQLite does not wait by itself."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

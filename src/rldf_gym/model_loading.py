@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rldf_gym.errors import RLDFError
 
@@ -24,11 +24,33 @@ if TYPE_CHECKING:
 EMBEDDED = Path(__file__).parent / "embedded"
 """Folder of the models that ship with the package."""
 
-_DECIDING_SUFFIXES = frozenset({".json", ".safetensors", ".txt"})
+_DECIDING_SUFFIXES = frozenset({".bin", ".json", ".model", ".safetensors", ".txt"})
 """Files that decide what a model computes; cards and licences beside them do not."""
 
 _DEVICE_NAME = re.compile(r"cpu|mps|cuda(:\d+)?")
 KNOWN_DEVICES = "cpu, cuda, cuda:N, mps"
+
+
+class ModelFiles(Protocol):
+    """The files of one model, wherever they are: `ModelFolder`, or `rldf_gym.hub.HubFiles`."""
+
+    @property
+    def path(self) -> Path:
+        """The folder that they are in."""
+        ...
+
+    @property
+    def mend(self) -> str:
+        """What brings lost or damaged files back, as the end of a sentence."""
+        ...
+
+    def check(self) -> None:
+        """Refuse missing and damaged files."""
+        ...
+
+    def content_hash(self) -> str:
+        """Identity of the model, as sha256 hex."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,13 @@
 
 A picture is a pure function of (generator, prompt, seed), and what a model sees in it is a pure
 function of the picture (paper, Discussion 2: fixed seeding). Both are therefore worth keeping on
-disk: one SQLite file, shared by every run and every process of a user.
-
-Three tables: ``pictures`` by (generator fingerprint, prompt, seed), ``outputs`` of picture models
-by (picture key, model fingerprint), ``texts`` embedded by (model fingerprint, prompt). Outputs know
-nothing of grammars; mapping them to axes is cheap and done anew.
-
-Pictures are lossless WebP at its fastest setting: on 128x128 pictures 14 % smaller than PNG, five
-times faster to write and a fifth faster to read. Model outputs are safetensors; nothing is pickled.
+disk: one SQLite file, shared by every run and every process of a user. `rldf_gym.schema` tells
+what is in it; outputs of models know nothing of grammars: mapping them to axes is cheap and done
+anew.
+Pictures are lossless WebP, model outputs are safetensors; nothing is pickled.
 """
 
-import hashlib
-import io
+import contextlib
 import os
 import sqlite3
 import threading
@@ -27,8 +22,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.database import Database, StoreError
+from rldf_gym.lossless import decode, encode_all
+from rldf_gym.retention import evict, parse_size, touch
+from rldf_gym.schema import (
+    OUTPUTS,
+    PICTURES,
+    TABLES,
+    TEXTS,
+    Row,
+    drawn_key,
+    kept,
+    output_key,
+    pixels_key,
+    text_key,
+    this_hour,
+)
+
+__all__ = ["Store", "StoreError", "StoreWarning", "default_path", "drawn_key", "pixels_key"]
 
 ModelOutput = Mapping[str, NDArray[Any]]
+
+_TOUCHED_AT_ONCE = 256
 
 
 class StoreWarning(UserWarning):
@@ -44,22 +58,14 @@ def default_path() -> Path:
     return platformdirs.user_cache_path("rldf-gym") / "store.sqlite"
 
 
-def drawn_key(generator: str, prompt: str, seed: int) -> str:
-    """Key of the picture that a generator (by its fingerprint) draws for a prompt and a seed."""
-    return _digest(b"drawn", generator.encode(), prompt.encode(), str(seed).encode())
+def default_limit() -> int | None:
+    """Bytes that a store may hold: ``$RLDF_STORE_LIMIT``, such as "2GB", else None: no limit.
 
-
-def pixels_key(picture: NDArray[np.uint8]) -> str:
-    """Key of a picture ``[H, W, 3]`` that came from outside, such as a target: its content."""
-    return _digest(b"pixels", str(picture.shape).encode(), picture.tobytes())
-
-
-def _digest(*parts: bytes) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.hexdigest()
+    Raises:
+        StoreError: the variable holds no size.
+    """
+    chosen = os.environ.get("RLDF_STORE_LIMIT")
+    return parse_size(chosen) if chosen else None
 
 
 class Store:
@@ -68,47 +74,65 @@ class Store:
     Several processes may share one file: the first result written for a key wins, and everyone
     reads that one. If the file cannot be used (read-only, disk full), one `StoreWarning` says so
     and what is new is kept in memory; what the file already holds is still read where possible.
+
+    With a limit, what was least recently used makes room for what is new, pictures before model
+    outputs: an evicted picture is drawn again when it is asked for, and what was read in it stays.
+    Last uses are kept by the hour and written with the next new rows, some hundred at a time, or
+    at closing: reading costs no write, and a killed process loses a few.
     """
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, limit: int | None = None) -> None:
         self.path = path
+        self.limit = limit
         self._lock = threading.RLock()
         self._file = None if path is None else Database(path)
         self._memory = Database(None) if path is None else None
+        self._touched: dict[str, set[str]] = {table: set() for table in TABLES}
         _OPEN_STORES.add(self)
 
     @classmethod
-    def open(cls, path: str | Path | None = "default") -> "Store":
-        """Open a store, or create it.
+    def open(
+        cls, path: str | Path | None = "default", limit: int | str | None = "default"
+    ) -> "Store":
+        """Open a store, or create it; one of an earlier version is brought up to date.
 
         Args:
             path: a file, ``"default"`` for `default_path`, or None for a store in memory only.
+            limit: bytes that this store may hold, or a text such as ``"2GB"``; ``"default"`` for
+                `default_limit`, None for no limit.
 
         Raises:
-            StoreError: the file exists and is no store of ours, is damaged, or has another
-                version. It is left as it was.
+            StoreError: the limit is no size, or the file exists and is no store of ours, is
+                damaged, or has a later version. It is left as it was.
         """
+        if limit is not None:
+            limit = default_limit() if limit == "default" else parse_size(limit)
         if path is None:
-            return cls()
-        store = cls(default_path() if path == "default" else Path(path).expanduser())
-        store._first("SELECT picture FROM pictures WHERE key = ?", "")
+            return cls(None, limit)
+        store = cls(default_path() if path == "default" else Path(path).expanduser(), limit)
+        store.picture("")
         return store
 
     def close(self) -> None:
         """Close the file; a later use opens it again. What is kept in memory stays."""
         with self._lock:
+            self._note_uses()
             if self._file is not None:
                 self._file.close()
 
     def picture(self, key: str) -> NDArray[np.uint8] | None:
         """The picture ``uint8 [H, W, 3]`` kept under ``key``, or None."""
-        blob = self._first("SELECT picture FROM pictures WHERE key = ?", key)
+        blob = self._content(PICTURES, key)
         if blob is None:
             return None
         try:
-            return _decode(blob)
-        except (OSError, SyntaxError) as error:
+            return decode(blob)
+        except OSError as error:
             raise self._damaged("a picture", error) from error
+
+    def has_picture(self, key: str) -> bool:
+        """Whether `picture` would find one."""
+        return self._first(f"SELECT 1 FROM {PICTURES} WHERE key = ?", key) is not None
 
     def add_pictures(
         self, generator: str, drawn: Mapping[tuple[str, int], NDArray[np.uint8]]
@@ -117,24 +141,26 @@ class Store:
 
         Returns the pictures as they are kept: another process's where that came first.
         """
-        kept: dict[tuple[str, int], NDArray[np.uint8]] = {}
+        keys = [drawn_key(generator, prompt, seed) for prompt, seed in drawn]
         rows = [
-            (drawn_key(generator, prompt, seed), generator, prompt, seed, _encode(picture))
-            for (prompt, seed), picture in drawn.items()
+            (key, generator, prompt, seed, *kept(content))
+            for key, (prompt, seed), content in zip(
+                keys, drawn, encode_all(list(drawn.values())), strict=True
+            )
         ]
-        all_new = self._insert("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
-        for row, (name, picture) in zip(rows, drawn.items(), strict=True):
-            earlier = None if all_new else self.picture(row[0])
-            kept[name] = picture if earlier is None else earlier
-        return kept
+        all_new = self._insert(PICTURES, rows)
+        stored: dict[tuple[str, int], NDArray[np.uint8]] = {}
+        for key, (name, picture) in zip(keys, drawn.items(), strict=True):
+            earlier = None if all_new else self.picture(key)
+            stored[name] = picture if earlier is None else earlier
+        return stored
 
     def outputs(self, model: str, pictures: Iterable[str]) -> dict[str, dict[str, NDArray[Any]]]:
         """What ``model`` (a fingerprint) saw in each picture (a key), where that is known."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
-        statement = "SELECT output FROM outputs WHERE picture = ? AND model = ?"
-        found = {key: self._first(statement, key, model) for key in pictures}
+        found = {key: self._content(OUTPUTS, output_key(key, model)) for key in pictures}
         try:
             return {key: load(blob) for key, blob in found.items() if blob is not None}
         except SafetensorError as error:
@@ -146,54 +172,97 @@ class Store:
         """Keep what ``model`` saw, by picture key; returns what is now kept for these pictures."""
         from safetensors.numpy import save
 
-        rows = [
-            (key, model, save({name: np.ascontiguousarray(a) for name, a in output.items()}))
+        contents = {
+            key: save({name: np.ascontiguousarray(array) for name, array in output.items()})
             for key, output in outputs.items()
+        }
+        rows = [
+            (output_key(key, model), key, model, *kept(content))
+            for key, content in contents.items()
         ]
-        self._insert("INSERT OR IGNORE INTO outputs VALUES (?, ?, ?)", rows)
+        self._insert(OUTPUTS, rows)
         return self.outputs(model, outputs)
 
     def texts(self, model: str, prompts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The embedding ``float32 [d]`` of each prompt, where ``model`` has embedded it."""
-        statement = "SELECT embedding FROM texts WHERE model = ? AND prompt = ?"
-        found = {prompt: self._first(statement, model, prompt) for prompt in prompts}
+        found = {prompt: self._content(TEXTS, text_key(model, prompt)) for prompt in prompts}
         return {p: np.frombuffer(b, np.float32) for p, b in found.items() if b is not None}
 
     def add_texts(self, model: str, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
         """Keep text embeddings ``float32 [d]`` by prompt."""
-        rows = [(model, p, e.astype(np.float32).tobytes()) for p, e in embeddings.items()]
-        self._insert("INSERT OR IGNORE INTO texts VALUES (?, ?, ?)", rows)
+        rows = [
+            (text_key(model, prompt), model, prompt, *kept(embedding.astype(np.float32).tobytes()))
+            for prompt, embedding in embeddings.items()
+        ]
+        self._insert(TEXTS, rows)
 
-    def _first(self, statement: str, *key: str) -> bytes | None:
-        """First column of the first row found, in the file or else in memory."""
+    def _content(self, table: str, key: str) -> bytes | None:
+        """What a row holds, in the file or else in memory; notes that it is in use."""
+        row = self._first(f"SELECT used, content FROM {table} WHERE key = ?", key)
+        if row is None:
+            return None
+        used, content = row
+        if used != this_hour():
+            with self._lock:
+                self._touched[table].add(key)
+                if len(self._touched[table]) >= _TOUCHED_AT_ONCE:
+                    self._note_uses()
+        return bytes(content)
+
+    def _first(self, statement: str, key: str) -> tuple[Any, ...] | None:
         with self._lock:
             if self._file is not None:
                 try:
-                    found = self._file.first(statement, key)
+                    found = self._file.first(statement, (key,))
                 except sqlite3.OperationalError as error:
                     self._keep_in_memory(error)
                     self._file = None
                 else:
                     if found is not None:
                         return found
-            return None if self._memory is None else self._memory.first(statement, key)
+            return None if self._memory is None else self._memory.first(statement, (key,))
 
-    def _insert(self, statement: str, rows: Sequence[tuple[object, ...]]) -> bool:
+    def _insert(self, table: str, rows: Sequence[Row]) -> bool:
         """Insert rows, all or none; True if no key among them was taken."""
         with self._lock:
             if self._file is not None and self._memory is None:
                 try:
-                    return self._file.insert(statement, rows)
+                    return self._insert_into(self._file, table, rows)
                 except sqlite3.OperationalError as error:
                     self._keep_in_memory(error)
             if self._memory is None:
                 self._memory = Database(None)
-            return self._memory.insert(statement, rows)
+            return self._insert_into(self._memory, table, rows)
+
+    def _insert_into(self, database: Database, table: str, rows: Sequence[Row]) -> bool:
+        if not rows:
+            return True
+        statement = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(rows[0]))})"
+        with database.transaction() as connection:
+            inserted: int = connection.executemany(statement, rows).rowcount
+            if database is self._file:
+                self._write_uses(connection)
+            if self.limit is not None:
+                evict(connection, self.limit)
+        return inserted == len(rows)
+
+    def _note_uses(self) -> None:
+        """Write what was used since the last time, if the file can be written to at all."""
+        if self._file is None or self._memory is not None or not any(self._touched.values()):
+            return
+        with contextlib.suppress(sqlite3.OperationalError), self._file.transaction() as connection:
+            self._write_uses(connection)
+
+    def _write_uses(self, connection: sqlite3.Connection) -> None:
+        for table, keys in self._touched.items():
+            touch(connection, table, keys)
+            keys.clear()
 
     def _damaged(self, what: str, error: Exception) -> StoreError:
         return StoreError(
-            f"{what} in the store {self.path} is damaged ({error}); delete the file, or choose"
-            " another with store=... or the environment variable RLDF_STORE"
+            f"{what} in the store {self.path} is damaged ({error}); 'rldf store verify' names what"
+            " is wrong. Delete the file, or choose another with store=... or the environment"
+            " variable RLDF_STORE"
         )
 
     def _keep_in_memory(self, error: sqlite3.OperationalError) -> None:
@@ -212,20 +281,6 @@ class Store:
         self._lock = threading.RLock()
         if self._file is not None:
             self._file.leave_to_parent()
-
-
-def _encode(picture: NDArray[np.uint8]) -> bytes:
-    from PIL import Image
-
-    blob = io.BytesIO()
-    Image.fromarray(picture).save(blob, "WEBP", lossless=True, method=0, quality=0)
-    return blob.getvalue()
-
-
-def _decode(blob: bytes) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    return np.array(Image.open(io.BytesIO(blob)).convert("RGB"))
 
 
 _OPEN_STORES: "weakref.WeakSet[Store]" = weakref.WeakSet()

@@ -9,28 +9,41 @@ something is missing: a world whose states are all in the store needs none.
 """
 
 import functools
+import itertools
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rldf_gym.batches import BATCH_SIZE, in_batches
 from rldf_gym.errors import RLDFError
-from rldf_gym.generation import Generator, check_words
+from rldf_gym.generation import Generator, PicturesUnavailableError, check_words
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Perception, PictureReader, Reading, Senses
 from rldf_gym.store import Store, drawn_key, pixels_key
+from rldf_gym.unavailable import (
+    Unavailable,
+    UnavailablePictureWarning,
+    find_unavailable,
+    keep_unavailable,
+    unread,
+)
 
-BATCH_SIZE = 16
-"""States computed between two writes to the store: the most that an interruption can lose."""
+__all__ = ["BATCH_SIZE", "PREFETCH", "World", "WorldError"]
+
+PREFETCH = (None, "neighbours")
+"""What a world may draw beside what it is asked for."""
 
 Picture = NDArray[np.uint8]
-Fetch = Callable[[Sequence[str]], Mapping[str, Picture]]
-"""Gives the pictures of these keys."""
+Pictures = dict[str, Picture | Unavailable]
+Fetch = Callable[[Sequence[str]], Mapping[str, Picture | Unavailable]]
+"""Gives the pictures of these keys, or tells why there is none."""
 
 
 class WorldError(RLDFError):
-    """A seed outside its range, or a generator whose pictures are not what it promises."""
+    """An argument that no world takes, or a generator whose pictures are not what it promises."""
 
 
 class World:
@@ -43,7 +56,12 @@ class World:
         store: where pictures and what was seen in them are kept.
         generation_seed: the seed of every picture, fixed so that a state's reading never changes
             (paper, Discussion 2).
+        prefetch: None, or "neighbours": where states have to be drawn, the batch is filled up with
+            neighbours of theirs (one unit along one axis) that nobody drew yet. Worth it on a
+            device where a larger batch is nearly free; the picture of an agent's next step is
+            then there before it is asked for.
         generations: pictures drawn by this world, that is, not found in the store.
+        prefetched: how many of these nobody had asked for when they were drawn.
     """
 
     def __init__(
@@ -53,13 +71,16 @@ class World:
         perception: Perception,
         store: Store,
         generation_seed: int = 0,
+        prefetch: str | None = None,
     ) -> None:
         """Check that the generator knows the grammar's words; draws and loads nothing.
 
         Raises:
             GenerationError: the grammar has words that the generator never learned.
-            WorldError: the seed is no whole number from 0 to 2^63 - 1.
+            WorldError: the seed is no whole number from 0 to 2^63 - 1, or prefetch is unknown.
         """
+        if prefetch not in PREFETCH:
+            raise WorldError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
         if isinstance(generation_seed, bool) or not isinstance(generation_seed, int | np.integer):
             raise WorldError(f"generation_seed is {generation_seed!r}; give a whole number")
         if not 0 <= generation_seed < 2**63:
@@ -70,7 +91,9 @@ class World:
         self.perception = perception
         self.store = store
         self.generation_seed = int(generation_seed)
+        self.prefetch = prefetch
         self.generations = 0
+        self.prefetched = 0
         self._readings: dict[int, Reading] = {}
         self._texts: dict[str, NDArray[np.float32]] = {}
 
@@ -82,7 +105,8 @@ class World:
     def readings(self, states: ArrayLike) -> list[Reading]:
         """What is read in each state's picture.
 
-        A state named twice is drawn once, and what the store has is not computed again.
+        A state named twice is drawn once, and what the store has is not computed again. What is
+        missing is drawn in batches as large as the generator says, or as memory allows.
 
         Args:
             states: int ``[n, n_axes]``.
@@ -95,25 +119,68 @@ class World:
         """
         indices = [self.grammar.index(state) for state in np.atleast_2d(states)]
         unread = [index for index in dict.fromkeys(indices) if index not in self._readings]
-        for batch in _batches(unread, BATCH_SIZE):
-            self._readings.update(zip(batch, self._read_states(batch), strict=True))
+        fill = self._undrawn_neighbours if self.prefetch == "neighbours" else None
+        for asked, extra, readings in in_batches(unread, self.generator, self._read_states, fill):
+            self._readings.update(zip([*asked, *extra], readings, strict=True))
+            self.prefetched += len(extra)
         return [self._readings[index] for index in indices]
 
+    def each_reading(self, indices: Sequence[int]) -> Iterator[Reading]:
+        """What is read in the states of these numbers, batch by batch, for any number of states.
+
+        Unlike `readings`, this remembers none of them: the store does.
+        """
+        for _, _, readings in in_batches(indices, self.generator, self._read_states):
+            yield from readings
+
     def picture(self, state: ArrayLike) -> Picture:
-        """The state's picture ``uint8 [H, W, 3]``, drawn if it never was; the caller's own copy."""
-        prompt = self.grammar.decode(self.grammar.validate(state))
-        return np.array(self._pictures([prompt])[prompt])
+        """The state's picture ``uint8 [H, W, 3]``, drawn if it never was; the caller's own copy.
+
+        Plain grey where the generator gives none: `unavailable` says why.
+        """
+        picture = self._picture(state)
+        return picture.placeholder() if isinstance(picture, Unavailable) else np.array(picture)
+
+    def unavailable(self, state: ArrayLike) -> str | None:
+        """Why the generator gives no picture for a state, None where it does."""
+        picture = self._picture(state)
+        return picture.reason if isinstance(picture, Unavailable) else None
+
+    def drawn_picture(self, state: ArrayLike) -> Picture | None:
+        """The state's picture ``uint8 [H, W, 3]``, or None where the store does not have it."""
+        return self.store.picture(self._key(self.grammar.decode(self.grammar.validate(state))))
 
     def read(self, picture: Picture) -> Reading:
         """What is read in a picture ``uint8 [H, W, 3]`` of any size and origin: a target."""
         key = pixels_key(picture)
         return self._look([key], lambda _: {key: picture})[0]
 
+    def _picture(self, state: ArrayLike) -> Picture | Unavailable:
+        prompt = self.grammar.decode(self.grammar.validate(state))
+        return self._pictures([prompt])[prompt]
+
+    def _undrawn_neighbours(self, asked: Sequence[int], at_most: int) -> Sequence[int]:
+        """States one unit from those asked for, if any of these has to be drawn anyway."""
+        if not at_most or not any(map(self._is_undrawn, asked)):
+            return ()
+        around = dict.fromkeys(n for index in asked for n in neighbours(self.grammar, index))
+        candidates = (n for n in around if n not in asked and n not in self._readings)
+        return list(itertools.islice(filter(self._is_undrawn, candidates), at_most))
+
+    def _is_undrawn(self, index: int) -> bool:
+        key = self._key(self.grammar.decode(self.grammar.state(index)))
+        models = self.perception.models().values()
+        return (
+            not self.store.has_picture(key)
+            and not all(self.store.outputs(model.fingerprint, [key]) for model in models)
+            and not find_unavailable(self.store, self.generator.fingerprint, [key])
+        )
+
     def _read_states(self, indices: Sequence[int]) -> list[Reading]:
         prompts = [self.grammar.decode(self.grammar.state(index)) for index in indices]
         prompt_of = {self._key(prompt): prompt for prompt in prompts}
 
-        def fetch(keys: Sequence[str]) -> dict[str, Picture]:
+        def fetch(keys: Sequence[str]) -> Pictures:
             pictures = self._pictures([prompt_of[key] for key in keys])
             return {key: pictures[prompt_of[key]] for key in keys}
 
@@ -125,29 +192,52 @@ class World:
         seen = {name: self.store.outputs(model.fingerprint, keys) for name, model in models.items()}
         unseen = [key for key in keys if any(key not in outputs for outputs in seen.values())]
         pictures = fetch(unseen) if unseen else {}
+        there = {key: p for key, p in pictures.items() if not isinstance(p, Unavailable)}
         for name, model in models.items():
-            missing = [key for key in unseen if key not in seen[name]]
+            missing = [key for key in there if key not in seen[name]]
             if missing:
-                outputs = model(np.stack([pictures[key] for key in missing]))
+                outputs = model(np.stack([there[key] for key in missing]))
                 kept = self.store.add_outputs(
                     model.fingerprint, dict(zip(missing, outputs, strict=True))
                 )
                 seen[name].update(kept)
-        return [_frozen(self._reader.read(**{n: seen[n][key] for n in models})) for key in keys]
+        return [
+            self._unread
+            if isinstance(pictures.get(key), Unavailable)
+            else _frozen(self._reader.read(**{name: seen[name][key] for name in models}))
+            for key in keys
+        ]
 
-    def _pictures(self, prompts: Sequence[str]) -> dict[str, Picture]:
+    def _pictures(self, prompts: Sequence[str]) -> Pictures:
         """The pictures of these prompts, from the store or drawn in one call of the generator."""
-        found = {prompt: self.store.picture(self._key(prompt)) for prompt in prompts}
-        pictures = {prompt: picture for prompt, picture in found.items() if picture is not None}
-        missing = [prompt for prompt in found if prompt not in pictures]
+        keys = {prompt: self._key(prompt) for prompt in prompts}
+        found = {prompt: self.store.picture(key) for prompt, key in keys.items()}
+        pictures: Pictures = {prompt: p for prompt, p in found.items() if p is not None}
+        absent = [keys[prompt] for prompt in keys if prompt not in pictures]
+        gone = find_unavailable(self.store, self.generator.fingerprint, absent)
+        pictures.update({p: gone[key] for p, key in keys.items() if key in gone})
+        missing = [prompt for prompt in keys if prompt not in pictures]
         if missing:
-            drawn = self.generator(missing, [self.generation_seed] * len(missing))
-            self._refuse_malformed(drawn, len(missing))
-            named = {(p, self.generation_seed): d for p, d in zip(missing, drawn, strict=True)}
-            kept = self.store.add_pictures(self.generator.fingerprint, named)
-            pictures.update({prompt: picture for (prompt, _), picture in kept.items()})
-            self.generations += len(missing)
+            pictures.update(self._draw(missing))
         return pictures
+
+    def _draw(self, prompts: Sequence[str]) -> Pictures:
+        reasons: Mapping[int, str] = {}
+        try:
+            drawn = self.generator(prompts, [self.generation_seed] * len(prompts))
+        except PicturesUnavailableError as error:
+            drawn, reasons = error.pictures, error.reasons
+            warnings.warn(
+                f"{error}; such states are read as nothing", UnavailablePictureWarning, stacklevel=2
+            )
+        self._refuse_malformed(drawn, len(prompts))
+        self.generations += len(prompts)
+        fingerprint, seed = self.generator.fingerprint, self.generation_seed
+        named = {(p, seed): drawn[n] for n, p in enumerate(prompts) if n not in reasons}
+        kept = self.store.add_pictures(fingerprint, named)
+        gone = {prompts[n]: Unavailable(why, drawn.shape[1:]) for n, why in reasons.items()}
+        keep_unavailable(self.store, fingerprint, {self._key(p): u for p, u in gone.items()})
+        return {prompt: picture for (prompt, _), picture in kept.items()} | gone
 
     def _refuse_malformed(self, drawn: Any, n_prompts: int) -> None:
         is_batch = isinstance(drawn, np.ndarray) and drawn.dtype == np.uint8 and drawn.ndim == 4
@@ -160,6 +250,11 @@ class World:
 
     def _key(self, prompt: str) -> str:
         return drawn_key(self.generator.fingerprint, prompt, self.generation_seed)
+
+    @functools.cached_property
+    def _unread(self) -> Reading:
+        prompt = self.grammar.decode(self.grammar.state(0))
+        return _frozen(unread(self.grammar.n_axes, self._embed_texts([prompt]).shape[1]))
 
     @functools.cached_property
     def _reader(self) -> PictureReader:
@@ -179,8 +274,14 @@ class World:
         return np.stack([known[prompt] for prompt in prompts])
 
 
-def _batches(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    return (items[start : start + size] for start in range(0, len(items), size))
+def neighbours(grammar: Grammar, index: int) -> Iterator[int]:
+    """Numbers of the states one unit along one axis from the state of that number."""
+    state = grammar.state(index)
+    for stride, label, size in zip(grammar.strides, state, grammar.nvec, strict=True):
+        if label > 0:
+            yield index - int(stride)
+        if label < size - 1:
+            yield index + int(stride)
 
 
 def _frozen(reading: Reading) -> Reading:

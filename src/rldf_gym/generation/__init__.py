@@ -4,22 +4,44 @@ A generator is named by its preset (`"embedded"`, `"sd14"`) or is any object tha
 `Generator` protocol. Making one is cheap: weights are loaded when the first picture is drawn.
 """
 
+import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from rldf_gym.generation.contracts import GenerationError, Generator, LimitedVocabulary
-from rldf_gym.generation.diffusers_pipeline import DiffusersGenerator
-from rldf_gym.generation.presets import PRESETS, GeneratorPreset
+from rldf_gym.generation.contracts import (
+    PLACEHOLDER_GREY,
+    GenerationError,
+    Generator,
+    HasPerception,
+    LimitedVocabulary,
+    PicturesUnavailableError,
+)
+from rldf_gym.generation.diffusers_pipeline import DiffusersGenerator, LongPromptWarning
+from rldf_gym.generation.images_api import OPENAI, ImagesApiGenerator
+from rldf_gym.generation.images_api_settings import ImagesApiSettings
+from rldf_gym.generation.pipeline_loading import PipelineFiles
+from rldf_gym.generation.preset import GeneratorPreset
+from rldf_gym.generation.presets import DIFFUSERS, PRESETS, preset_of
 from rldf_gym.generation.vocabulary import refuse_unknown_words
+from rldf_gym.hub import is_repository
 
 __all__ = [
+    "PLACEHOLDER_GREY",
     "PRESETS",
     "DiffusersGenerator",
     "GenerationError",
     "Generator",
     "GeneratorPreset",
+    "HasPerception",
+    "ImagesApiGenerator",
+    "ImagesApiSettings",
     "LimitedVocabulary",
+    "LongPromptWarning",
+    "PicturesUnavailableError",
     "check_words",
+    "fetch_generator",
+    "find_preset",
     "make_generator",
 ]
 
@@ -28,9 +50,12 @@ def make_generator(spec: str | Generator, device: str | None = None, **overrides
     """Generator for a preset's name, or the generator itself.
 
     Args:
-        spec: name of a preset in `PRESETS`, or a ready generator.
+        spec: name of a preset in `PRESETS`; `diffusers:<repository or folder>[@<commit>]` for any
+            other model that diffusers' AutoPipelineForText2Image loads; `openai:<model>` for one
+            behind a server that speaks the Images API; or a ready generator.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
-        **overrides: settings of the preset to replace, such as `steps=10`.
+        **overrides: settings of the preset to replace, such as `steps=10`; see `GeneratorPreset`
+            and `ImagesApiSettings`.
 
     Raises:
         GenerationError: for an unknown name, device or setting, listing the known ones, and for
@@ -47,9 +72,43 @@ def make_generator(spec: str | Generator, device: str | None = None, **overrides
                 f"settings {', '.join(overrides)} cannot change the ready generator {spec.name!r}"
             )
         return spec
-    if spec not in PRESETS:
-        raise GenerationError(f"unknown generator {spec!r}; known: {', '.join(PRESETS)}")
-    return DiffusersGenerator(spec, PRESETS[spec].override(**overrides), device)
+    if spec.startswith(OPENAI):
+        settings = ImagesApiSettings(spec.removeprefix(OPENAI))
+        return ImagesApiGenerator(settings.override(**overrides))
+    return DiffusersGenerator(spec, find_preset(spec).override(**overrides), device)
+
+
+def find_preset(name: str) -> GeneratorPreset:
+    """The preset of that name, or of the model that follows `diffusers:`.
+
+    Raises:
+        GenerationError: for an unknown name, with the nearest and all known ones.
+    """
+    if name in PRESETS:
+        return PRESETS[name]
+    if name.startswith(DIFFUSERS):
+        return preset_of(name.removeprefix(DIFFUSERS))
+    near = difflib.get_close_matches(name, PRESETS, n=2)
+    if is_repository(name) or Path(name).is_dir():
+        near = [DIFFUSERS + name]
+    asked = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
+    raise GenerationError(
+        f"unknown generator {name!r}{asked} known: {', '.join(PRESETS)},"
+        f" {DIFFUSERS}<repository or folder>[@<commit>], {OPENAI}<model>"
+    )
+
+
+def fetch_generator(name: str, **overrides: Any) -> None:
+    """Bring the weights of a preset to this machine, with progress bars, and draw nothing.
+
+    Args:
+        name: as for `make_generator`.
+        **overrides: settings of the preset to replace, such as `vae="madebyollin/taesd"`.
+
+    Raises:
+        GenerationError: for an unknown name or setting, and when the weights cannot be had.
+    """
+    PipelineFiles(name, find_preset(name).override(**overrides)).fetch()
 
 
 def check_words(generator: Generator, texts: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """What a generator is, to everything that uses one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -8,9 +8,46 @@ from numpy.typing import NDArray
 
 from rldf_gym.errors import RLDFError
 
+Pictures = NDArray[np.uint8]
+
+PLACEHOLDER_GREY = 128
+"""Every value of the picture that stands where none could be drawn."""
+
 
 class GenerationError(RLDFError):
     """A generator that is unknown, cannot be loaded, or was asked for what it cannot draw."""
+
+
+class PicturesUnavailableError(GenerationError):
+    """Some pictures of a call do not exist and never will; the others were drawn.
+
+    A safety filter refused the prompt, or the model computed values that are not numbers. Who
+    draws for a search goes on without them: `World` keeps the reason, such a state is read as
+    nothing and gets the lowest reward. What may succeed at the next try (a server that is away) is
+    a plain `GenerationError`.
+
+    Attributes:
+        reasons: why, by position in the call.
+        pictures: uint8 `[n, H, W, 3]`, one for every prompt of the call; `PLACEHOLDER_GREY` all
+            over where there is none.
+    """
+
+    def __init__(
+        self, name: str, prompts: Sequence[str], reasons: Mapping[int, str], pictures: Pictures
+    ) -> None:
+        """Say which prompts of the generator `name` have no picture, and why.
+
+        Args:
+            name: what the user called the generator.
+            prompts: `[n]`, of the whole call.
+            reasons: why, by position in the call.
+            pictures: uint8 `[n, H, W, 3]`; those with a reason are replaced by the placeholder.
+        """
+        told = "; ".join(f"{prompts[place]!r}: {reason}" for place, reason in reasons.items())
+        super().__init__(f"the generator {name!r} gives no picture for {told}")
+        self.reasons = dict(reasons)
+        self.pictures = pictures.copy()
+        self.pictures[list(reasons)] = PLACEHOLDER_GREY
 
 
 @runtime_checkable
@@ -35,7 +72,12 @@ class Generator(Protocol):
         ...
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
-        """Draw one picture for every prompt with the seed beside it: uint8 `[n, H, W, 3]`, RGB."""
+        """Draw one picture for every prompt with the seed beside it: uint8 `[n, H, W, 3]`, RGB.
+
+        Raises:
+            PicturesUnavailableError: some of them do not exist; it carries the others.
+            GenerationError: nothing was drawn.
+        """
         ...
 
 
@@ -46,4 +88,14 @@ class LimitedVocabulary(Protocol):
     @property
     def known_words(self) -> frozenset[str] | None:
         """Lower-case words it was trained on; None where every word is understood."""
+        ...
+
+
+@runtime_checkable
+class HasPerception(Protocol):
+    """A generator that says what its pictures are best looked at with."""
+
+    @property
+    def perception(self) -> str:
+        """Name of the perception that goes with them; see `rldf_gym.perception`."""
         ...

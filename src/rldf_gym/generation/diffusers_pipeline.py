@@ -1,25 +1,39 @@
-"""Any model in the Stable Diffusion folder format, drawn through diffusers' stock pipeline."""
+"""Any text-to-image model in diffusers' folder format, drawn through diffusers' own pipeline."""
 
 import contextlib
 import functools
-import hashlib
-import json
+import logging
+import time
+import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.generation.contracts import GenerationError
-from rldf_gym.generation.presets import GeneratorPreset
+from rldf_gym.batches import in_batches
+from rldf_gym.generation.acceleration import arrange, pictures_that_fit
+from rldf_gym.generation.contracts import GenerationError, PicturesUnavailableError
+from rldf_gym.generation.pipeline_loading import PipelineFiles
+from rldf_gym.generation.preset import GeneratorPreset
+from rldf_gym.generation.text_inputs import EncodedPrompts, TextInputs
 from rldf_gym.generation.vocabulary import read_known_words, refuse_unknown_words
-from rldf_gym.model_loading import ModelFolder, check_device_name, open_device, silence
+from rldf_gym.model_loading import check_device_name, open_device, silence
 
 if TYPE_CHECKING:
     import torch
 
 _SEED_LIMIT = 2**63
+_FIRST_BATCH = 8
+"""Pictures drawn at once while it is not known how much memory one takes."""
+
+logger = logging.getLogger(__name__)
+
+
+class LongPromptWarning(UserWarning):
+    """A prompt is longer than the model's text encoder takes; the last words do not count."""
 
 
 class DiffusersGenerator:
@@ -34,6 +48,12 @@ class DiffusersGenerator:
         preset: the model and its settings.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
+    Attributes:
+        name: how the user called it.
+        preset: the model and its settings.
+        warm_up_seconds: how long the first drawing of so many pictures at once took, compiling
+            included, by number of pictures; empty where the preset does not compile.
+
     Raises:
         GenerationError: for an unknown device.
     """
@@ -42,29 +62,20 @@ class DiffusersGenerator:
         check_device_name(device, GenerationError)
         self.name = name
         self.preset = preset
+        self.warm_up_seconds: dict[int, float] = {}
         self._device = device
+        self._fitting: int | None = None
+        self._warned = False
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Sha256 hex of everything that decides pixels; computed without torch.
 
         Raises:
-            GenerationError: when the files of a folder are missing or damaged.
+            GenerationError: when the files of a folder are missing or damaged, or a revision that
+                is no commit cannot be looked up.
         """
-        preset = self.preset
-        recipe = {
-            "pipeline": "StableDiffusionPipeline",
-            "weights": _identity(preset.repository, preset.revision),
-            "vae": None if preset.vae is None else _identity(preset.vae, preset.vae_revision),
-            "scheduler": preset.scheduler,
-            "scheduler_options": dict(preset.scheduler_options),
-            "steps": preset.steps,
-            "guidance_scale": float(preset.guidance_scale),
-            "size": [preset.height, preset.width],
-            "negative_prompt": preset.negative_prompt,
-            "dtype": preset.dtype,
-        }
-        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        return PipelineFiles(self.name, self.preset).fingerprint()
 
     @functools.cached_property
     def known_words(self) -> frozenset[str] | None:
@@ -77,8 +88,23 @@ class DiffusersGenerator:
             return None
         return read_known_words(Path(self.preset.repository) / "tokenizer" / "vocab.json")
 
+    @property
+    def perception(self) -> str:
+        """Name of the perception that goes with these pictures."""
+        return self.preset.perception
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures are drawn at once.
+
+        Unless the preset says, a few at first; on a GPU, from then on what its memory holds.
+        """
+        return self.preset.batch_size or self._fitting or _FIRST_BATCH
+
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Draw one picture for every prompt with the seed beside it.
+
+        Where memory does not suffice for a batch, it is halved.
 
         Args:
             prompts: `[n]` sentences.
@@ -88,9 +114,29 @@ class DiffusersGenerator:
             uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            GenerationError: for unknown words or bad seeds, when the weights cannot be loaded,
-                and when the model computes values that are not numbers.
+            PicturesUnavailableError: for pictures that are black, refused by the safety checker, or
+                made of values that are not numbers; it carries the others.
+            GenerationError: for unknown words or bad seeds, and when the weights cannot be loaded.
         """
+        self._check(prompts, seeds)
+        if not prompts:
+            return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)
+        self._warn_of_cut_words(prompts)
+        encoded = self._encode(prompts)
+
+        def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
+            return self._draw(
+                encoded, [prompts[p] for p in places], [int(seeds[p]) for p in places]
+            )
+
+        drawn = [result for *_, result in in_batches(range(len(prompts)), self, draw)]
+        pictures = np.concatenate([batch for batch, _ in drawn])
+        reasons = enumerate(reason for _, batch in drawn for reason in batch)
+        if faults := {place: reason for place, reason in reasons if reason}:
+            raise PicturesUnavailableError(self.name, prompts, faults, pictures)
+        return pictures
+
+    def _check(self, prompts: Sequence[str], seeds: Sequence[int]) -> None:
         if len(prompts) != len(seeds):
             raise GenerationError(f"{len(prompts)} prompts but {len(seeds)} seeds; give one each")
         for seed in seeds:
@@ -98,146 +144,123 @@ class DiffusersGenerator:
                 raise GenerationError(f"seed {seed} is outside 0 .. 2^63 - 1")
         if self.known_words is not None:
             refuse_unknown_words(prompts, self.known_words, self.name)
-        size = self.preset.batch_size
-        pictures = [np.empty((0, self.preset.height, self.preset.width, 3), np.uint8)]
-        for start in range(0, len(prompts), size):
-            batch = slice(start, start + size)
-            pictures.append(self._draw(list(prompts[batch]), [int(s) for s in seeds[batch]]))
-        return np.concatenate(pictures)
 
-    def _draw(self, prompts: list[str], seeds: list[int]) -> NDArray[np.uint8]:
+    def _warn_of_cut_words(self, prompts: Sequence[str]) -> None:
+        """Warn once in a generator's life: the sentences of a grammar are much of one length."""
+        texts = self._loaded.texts
+        for prompt in dict.fromkeys(() if self._warned else prompts):
+            with silence():
+                cut = texts.cut_words(prompt)
+            if cut:
+                self._warned = True
+                warnings.warn(
+                    f"the text encoder of the generator {self.name!r} does not take all of"
+                    f" {prompt!r}: {cut!r} is cut off; use shorter sentences. Others may be cut"
+                    " off too: this is said once",
+                    LongPromptWarning,
+                    stacklevel=3,
+                )
+                return
+
+    def _encode(self, prompts: Sequence[str]) -> EncodedPrompts:
         import torch
 
-        pipeline, negative = self._loaded
         with torch.inference_mode(), silence():
-            drawn: NDArray[np.float32] = pipeline(
-                prompts,
-                height=self.preset.height,
-                width=self.preset.width,
-                num_inference_steps=self.preset.steps,
-                guidance_scale=self.preset.guidance_scale,
-                negative_prompt_embeds=(
-                    None if negative is None else negative.expand(len(prompts), -1, -1)
-                ),
-                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-                output_type="np",
-            ).images
-        if not np.isfinite(drawn).all():
-            raise GenerationError(
-                f"the generator {self.name!r} computed values that are not numbers in "
-                f"{self.preset.dtype}; use dtype='float32'"
-            )
-        return np.rint(drawn * 255).astype(np.uint8)
+            return self._loaded.texts.encode(prompts)
+
+    def _draw(
+        self, encoded: EncodedPrompts, prompts: list[str], seeds: list[int]
+    ) -> tuple[NDArray[np.uint8], list[str]]:
+        """Pictures uint8 `[n, H, W, 3]`, and of each why it does not count, '' where it does."""
+        import torch
+
+        n = len(prompts)
+        if self.preset.compile is not None:
+            # Every new shape would be compiled anew.
+            missing = self.batch_size - n
+            prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
+        with torch.inference_mode(), silence(), self._measured(len(prompts)):
+            try:
+                drawn = self._loaded.pipeline(
+                    **encoded.inputs(prompts),
+                    **_call_settings(self.preset),
+                    generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+                    output_type="pt",
+                )
+            except (ValueError, TypeError) as error:
+                raise GenerationError(
+                    f"the generator {self.name!r} cannot draw with these settings [{error}]"
+                ) from error
+            pictures = drawn.images[:n].float()
+            refused = getattr(drawn, "nsfw_content_detected", None) or [False] * n
+            faults = _faults(pictures, refused, self.preset.dtype)
+            levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
+        return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy(), faults
+
+    @contextlib.contextmanager
+    def _measured(self, n: int) -> Iterator[None]:
+        """Learn from drawing `n` pictures how long compiling takes and how many a GPU holds."""
+        import torch
+
+        start = time.perf_counter()
+        device: torch.device = self._loaded.pipeline.device
+        on_gpu = device.type == "cuda"
+        before = 0
+        if on_gpu:
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+        yield
+        if on_gpu and self._fitting is None:
+            each = (torch.cuda.max_memory_allocated(device) - before) // n
+            free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - before
+            self._fitting = pictures_that_fit(free, each)
+        if self.preset.compile is not None and n not in self.warm_up_seconds:
+            self.warm_up_seconds[n] = time.perf_counter() - start
+            logger.info("compiled %s for %d pictures at once", self.name, n)
 
     @functools.cached_property
-    def _loaded(self) -> "tuple[Any, torch.Tensor | None]":
-        """The pipeline, and the negative prompt's embedding `[1, tokens, d]` under guidance."""
+    def _loaded(self) -> "_Loaded":
         device = open_device(self._device, GenerationError)
-        _check_files(self.preset.repository)
-        if self.preset.vae is not None:
-            _check_files(self.preset.vae)
-        with _silent_loading():
-            try:
-                pipeline = _load(self.preset).to(device)
-            except Exception as error:  # every library under diffusers raises its own kinds
-                raise GenerationError(_loading_failed(self.name, self.preset, error)) from error
+        pipeline = PipelineFiles(self.name, self.preset).load(device)
         pipeline.set_progress_bar_config(disable=True)
         if self.preset.attention_slicing:
             pipeline.enable_attention_slicing()
-        return pipeline, self._negative_embedding(pipeline, device)
-
-    def _negative_embedding(self, pipeline: Any, device: "torch.device") -> "torch.Tensor | None":
-        if self.preset.guidance_scale <= 1:
-            return None
-        import torch
-
-        with torch.inference_mode():
-            embeddings: tuple[torch.Tensor, torch.Tensor] = pipeline.encode_prompt(
-                [""], device, 1, True, negative_prompt=[self.preset.negative_prompt]
-            )
-        return embeddings[1]
+        arrange(pipeline, self.preset.compile)
+        return _Loaded(pipeline, TextInputs(pipeline, self.preset))
 
 
-def _load(preset: GeneratorPreset) -> Any:
-    import diffusers
+@dataclass(frozen=True)
+class _Loaded:
+    """A pipeline on its device, and what it is told about prompts."""
+
+    pipeline: Any
+    texts: TextInputs
+
+
+def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:
+    """Arguments of the pipeline's call; what the preset leaves open is the pipeline's own."""
+    settings = {
+        "height": preset.height,
+        "width": preset.width,
+        "num_inference_steps": preset.steps,
+        "guidance_scale": preset.guidance_scale,
+    }
+    chosen = {name: value for name, value in settings.items() if value is not None}
+    return chosen | dict(preset.call_options)
+
+
+def _faults(pictures: "torch.Tensor", refused: Sequence[bool], dtype: str) -> list[str]:
+    """Why each of the pictures `[n, 3, H, W]` does not count, '' where it does."""
     import torch
 
-    loading = {
-        "torch_dtype": getattr(torch, preset.dtype),
-        "use_safetensors": True,
-        "local_files_only": True,
-    }
-    parts: dict[str, Any] = {"safety_checker": None, "feature_extractor": None}
-    if preset.vae is not None:
-        parts["vae"] = diffusers.AutoencoderKL.from_pretrained(
-            preset.vae, revision=preset.vae_revision, **loading
-        )
-    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-        preset.repository,
-        revision=preset.revision,
-        requires_safety_checker=False,
-        **parts,
-        **loading,
-    )
-    if preset.scheduler is not None or preset.scheduler_options:
-        name = preset.scheduler or type(pipeline.scheduler).__name__
-        pipeline.scheduler = getattr(diffusers, name).from_config(
-            pipeline.scheduler.config, **preset.scheduler_options
-        )
-    return pipeline
-
-
-def _identity(repository: str, revision: str) -> str:
-    folder = _folder(repository)
-    return f"{repository}@{revision}" if folder is None else folder.content_hash()
-
-
-def _check_files(repository: str) -> None:
-    folder = _folder(repository)
-    if folder is not None:
-        folder.check()
-
-
-def _folder(repository: str) -> ModelFolder | None:
-    """The model folder of that name; None for a repository id ("owner/name")."""
-    path = Path(repository)
-    if not path.is_absolute() and not path.is_dir():
-        return None
-    has_parts = (path / "model_index.json").is_file() or not (path / "config.json").is_file()
-    required = "model_index.json" if has_parts else "config.json"
-    return ModelFolder(path, (required,), GenerationError)
-
-
-def _loading_failed(name: str, preset: GeneratorPreset, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    needed = [(preset.repository, preset.revision)]
-    if preset.vae is not None:
-        needed.append((preset.vae, preset.vae_revision))
-    commands = [
-        f"hf download {repository}" + ("" if revision == "main" else f" --revision {revision}")
-        for repository, revision in needed
-        if _folder(repository) is None
-    ]
-    mend = f"; fetch its weights with: {' && '.join(commands)}" if commands else ""
-    return f"the generator {name!r} ({preset.repository}) cannot be loaded{mend} [{reason}]"
-
-
-@contextlib.contextmanager
-def _silent_loading() -> Iterator[None]:
-    """No log lines and no progress bars while weights are loaded."""
-    import diffusers.utils.logging as diffusers_logging
-    import transformers.utils.logging as transformers_logging
-
-    talkative = [
-        library
-        for library in (diffusers_logging, transformers_logging)
-        if library.is_progress_bar_enabled()
-    ]
-    for library in talkative:
-        library.disable_progress_bar()
-    try:
-        with silence():
-            yield
-    finally:
-        for library in talkative:
-            library.enable_progress_bar()
+    finite = torch.isfinite(pictures).flatten(1).all(1).tolist()
+    black = (pictures == 0).flatten(1).all(1).tolist()
+    faults = []
+    for is_finite, is_black, is_refused in zip(finite, black, refused, strict=False):
+        if is_refused:
+            faults.append("the model's safety checker refused the picture")
+        elif not is_finite:
+            faults.append(f"values that are not numbers, in {dtype}; try dtype='float32'")
+        else:
+            faults.append("an all-black picture" if is_black else "")
+    return faults

@@ -7,7 +7,6 @@ weights are loaded at the first look.
 
 from pathlib import Path
 
-from rldf_gym.model_loading import EMBEDDED
 from rldf_gym.perception.clip import OpenClip
 from rldf_gym.perception.contracts import (
     DetectionModel,
@@ -22,11 +21,13 @@ from rldf_gym.perception.contracts import (
     TextPictureModel,
 )
 from rldf_gym.perception.detector import UltralyticsDetector
+from rldf_gym.perception.presets import PERCEPTIONS, fetch_perception
 from rldf_gym.perception.readers import PictureReader
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
 from rldf_gym.perception.zero_shot import clip_reading, zero_shot
 
 __all__ = [
+    "PERCEPTIONS",
     "DetectionModel",
     "OpenClip",
     "Output",
@@ -42,6 +43,7 @@ __all__ = [
     "UltralyticsDetector",
     "UltralyticsSceneClassifier",
     "clip_reading",
+    "fetch_perception",
     "make_perception",
     "zero_shot",
 ]
@@ -53,9 +55,8 @@ def make_perception(
     """Perception by name, from a folder, or the perception itself.
 
     Args:
-        spec: "embedded" for the models that ship with the package; a `Path` to a folder with the
-            subfolder clip and, where there are such models, detector and scene_classifier; or a
-            ready perception.
+        spec: a name in `PERCEPTIONS`; a `Path` to a folder with the subfolder clip and, where
+            there are such models, detector and scene_classifier; or a ready perception.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
     Raises:
@@ -73,12 +74,9 @@ def make_perception(
                 UltralyticsSceneClassifier(scenes, device) if scenes.is_dir() else None
             ),
         )
-    if spec != "embedded":
+    if spec not in PERCEPTIONS:
         raise PerceptionError(
-            f"unknown perception {spec!r}; known: embedded, a pathlib.Path to a folder of models"
+            f"unknown perception {spec!r}; known: {', '.join(PERCEPTIONS)}, a pathlib.Path to a"
+            " folder of models"
         )
-    return Perception(
-        clip=OpenClip(EMBEDDED / "clip", device),
-        detector=UltralyticsDetector(EMBEDDED / "detector", device),
-        scene_classifier=UltralyticsSceneClassifier(EMBEDDED / "scene_classifier", device),
-    )
+    return PERCEPTIONS[spec](device)

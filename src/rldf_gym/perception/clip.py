@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.model_loading import ModelFolder, check_device_name, open_device, silence
+from rldf_gym.model_loading import ModelFiles, ModelFolder, check_device_name, open_device, silence
 from rldf_gym.perception.contracts import Output, PerceptionError
 from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WEIGHTS_FILE = "open_clip_model.safetensors"
 _CONFIG_FILE = "open_clip_config.json"
+CLIP_FILES = (_CONFIG_FILE, _WEIGHTS_FILE)
 _BATCH = 64
 
 
@@ -26,16 +27,19 @@ class OpenClip:
 
     Args:
         path: folder in open_clip's own format: open_clip_config.json, open_clip_model.safetensors
-            and, where the text configuration names a Hugging Face tokenizer, its files.
+            and, where the text configuration names a Hugging Face tokenizer, its files. Or such
+            files on the Hugging Face Hub.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
     Raises:
         PerceptionError: for an unknown device.
     """
 
-    def __init__(self, path: Path, device: str | None = None) -> None:
+    def __init__(self, path: Path | ModelFiles, device: str | None = None) -> None:
         check_device_name(device, PerceptionError)
-        self._folder = ModelFolder(path, (_CONFIG_FILE, _WEIGHTS_FILE), PerceptionError)
+        self._folder = (
+            ModelFolder(path, CLIP_FILES, PerceptionError) if isinstance(path, Path) else path
+        )
         self._device = device
 
     @functools.cached_property

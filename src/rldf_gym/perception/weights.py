@@ -62,7 +62,7 @@ def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
     """
     folder.check()
     architecture = read_config(folder, {"architecture": dict})["architecture"]
-    with _private_ultralytics(), silence():
+    with private_ultralytics(), silence():
         from safetensors.torch import load_file
         from ultralytics.nn import tasks
 
@@ -79,7 +79,7 @@ def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
 
 
 @contextlib.contextmanager
-def _private_ultralytics() -> Iterator[None]:
+def private_ultralytics() -> Iterator[None]:
     """Import ultralytics without its side effects on the machine and on this process.
 
     On import it asks two name servers whether it is online, which also decides whether it sends

@@ -1,0 +1,167 @@
+"""Draw a world once and for all, and find targets in it: the work of ``rldf atlas``."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from tqdm import tqdm
+
+from rldf_agents.applications.history import write_atomically
+from rldf_agents.applications.output import claimed, require_empty
+from rldf_agents.errors import AgentError
+from rldf_gym.atlas import Atlas, AtlasError, AtlasIdentity, Match
+from rldf_gym.atlas import default_path as default_atlas_path
+from rldf_gym.goal import Goal, find_goal, load_picture
+from rldf_gym.rendering import trajectory_strip
+from rldf_gym.world import World
+
+SHEET_FILE = "sheet.png"
+
+
+def build_atlas(
+    world: World, path: Path | None, sample: int | None, seed: int, console: Console | None = None
+) -> Atlas:
+    """Build an atlas with a progress bar: rate, remaining time, and how many were drawn.
+
+    Args:
+        world: whose atlas.
+        path: the file; None for its place by the store.
+        sample: how many states, drawn by lot; None for all.
+        seed: of that lot.
+        console: where to tell how it ended; None for standard output.
+
+    Raises:
+        RLDFError: what `Atlas.build` raises.
+        KeyboardInterrupt: Ctrl-C; its text says what was kept.
+    """
+    console = console or Console()
+    n_states = world.grammar.n_states if sample is None else sample
+    with tqdm(total=n_states, unit=" states", smoothing=0.05) as bar:
+
+        def told(done: int, _: int) -> None:
+            bar.set_postfix(drawn=world.generations, refresh=False)
+            bar.update(done - bar.n)
+
+        try:
+            atlas = Atlas.build(world, path, sample, seed, told)
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(
+                f"{bar.n} of {n_states} states are kept in the store; the same command goes on"
+            ) from interrupt
+    _say(
+        console,
+        f"[bold]{len(atlas)}[/] states, {world.generations} pictures drawn now:"
+        f" [bold]{escape(str(atlas.file.path))}[/]",
+    )
+    return atlas
+
+
+def search_atlas(
+    world: World,
+    picture: Path,
+    path: Path | None,
+    reward: str,
+    top: int,
+    out: Path | None,
+    sample: int | None = None,
+    seed: int = 0,
+    console: Console | None = None,
+) -> list[Match]:
+    """Tell the best states for a picture over a whole atlas; draws nothing.
+
+    Args:
+        world: of the atlas; it reads the picture.
+        picture: the target.
+        path: the atlas's file; None for its place by the store.
+        reward: by which states are compared.
+        top: how many to tell.
+        out: folder for their pictures and a sheet of them; None for neither.
+        sample: as the atlas was built.
+        seed: as the atlas was built.
+        console: where to tell; None for standard output.
+
+    Raises:
+        RLDFError: a picture, reward or atlas that cannot be used.
+        AgentError: ``top`` is below 1, or the folder is not empty.
+        OSError: a file cannot be written.
+    """
+    if top < 1:
+        raise AgentError(f"top is {top}: give a whole number of at least 1")
+    if out is not None:
+        require_empty(out)
+    target = load_picture(picture)
+    atlas = Atlas.open(default_atlas_path(world, sample, seed) if path is None else path)
+    _refuse_another_worlds(atlas, world)
+    console = console or Console()
+    goal = find_goal(world, target)
+    matches = atlas.search(goal, reward, top)
+    _say(
+        console, f"[bold]{escape(str(picture))}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
+    )
+    _say(console, _ranking(matches, reward))
+    _say(console, f"the best of {len(atlas)} states; nothing was drawn")
+    if out is not None:
+        with claimed([out]):
+            _write_pictures(world, matches, goal, reward, out)
+        _say(console, f"wrote the pictures and {SHEET_FILE} in [bold]{escape(str(out))}[/]")
+    return matches
+
+
+def _refuse_another_worlds(atlas: Atlas, world: World) -> None:
+    here, there = AtlasIdentity.of(world), atlas.file.identity
+    for name in ("grammar", "generator", "models", "generation_seed"):
+        if getattr(here, name) != getattr(there, name):
+            raise AtlasError(
+                f"the atlas {atlas.file.path} was built with another {name.replace('_', ' ')}:"
+                " name the same here, or build the atlas of this world"
+            )
+
+
+def _ranking(matches: Sequence[Match], reward: str) -> str:
+    lines = [f"[dim]rank  {reward:>16}  CLIP similarity[/]"]
+    lines += [
+        f"{rank:>4}  {match.score:>16.3g}  {match.similarity:>15.3f}  {escape(match.prompt)}"
+        for rank, match in enumerate(matches, 1)
+    ]
+    return "\n".join(lines)
+
+
+def _write_pictures(
+    world: World, matches: Sequence[Match], goal: Goal, reward: str, out: Path
+) -> None:
+    pictures = []
+    for match in matches:
+        picture = world.drawn_picture(match.state)
+        if picture is None:
+            raise AgentError(
+                f"the store {world.store.path} no longer has the picture of {match.prompt!r}:"
+                " leave --out away, or search without an atlas to have it drawn again"
+            )
+        pictures.append(picture)
+    captions = [
+        f"{rank}: {match.prompt} ({reward} {match.score:.3g}, CLIP {match.similarity:.3f})"
+        for rank, match in enumerate(matches, 1)
+    ]
+    sheet = trajectory_strip(
+        pictures, captions, goal.picture, f"target, read as: {goal.prompt}", columns=5
+    )
+    for rank, picture in enumerate(pictures, 1):
+        write_atomically(
+            out / f"{rank:0{len(str(len(pictures)))}}.png", _png(Image.fromarray(picture))
+        )
+    write_atomically(out / SHEET_FILE, _png(sheet))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
+
+
+def _png(image: Image.Image) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "PNG", optimize=True)
+    return content.getvalue()

@@ -1,0 +1,175 @@
+"""``rldf store``: look after the file that keeps what was drawn and read."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from rldf_gym.upkeep import StoreInfo
+
+FAULTY = 1
+_FAULTS_SHOWN = 20
+_HOURS = {"h": 1, "d": 24, "w": 7 * 24}
+
+app = typer.Typer(
+    no_args_is_help=True, help="Look after the file that keeps what was drawn and read."
+)
+
+File = Annotated[
+    Path | None,
+    typer.Option("--store", help="The store; default: $RLDF_STORE, or the user's cache folder."),
+]
+Generator = Annotated[
+    str | None,
+    typer.Option(help="Of this generator only: its name, or how its fingerprint begins."),
+]
+
+
+@app.command()
+def info(store: File = None) -> None:
+    """Tell what is in a store: rows and bytes of every model, and their last use."""
+    from rich.console import Console
+
+    from rldf_gym import upkeep
+
+    facts = upkeep.info(_file(store))
+    console = Console()
+    console.print(_contents(facts))
+    console.print(
+        f"{facts.path}: {_size(facts.file_bytes)}, of which {_size(facts.free_bytes)} are free;"
+        f" version {facts.version}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+@app.command()
+def verify(store: File = None) -> None:
+    """Check a store: its structure, and every row's key, checksum and content.
+
+    Ends with status 1 where something is wrong, and names it.
+    """
+    from rich.console import Console
+    from tqdm import tqdm
+
+    from rldf_gym import upkeep
+
+    path, console = _file(store), Console()
+    with tqdm(unit=" rows", leave=False, disable=None) as bar:
+
+        def told(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        faults = upkeep.verify(path, told)
+    if not faults:
+        console.print(f"{path}: all sound", soft_wrap=True, highlight=False)
+        return
+    for fault in faults[:_FAULTS_SHOWN]:
+        text = " ".join((fault.table, fault.key)).strip()
+        console.print(f"{text}: {fault.problem}", soft_wrap=True, highlight=False, markup=False)
+    if len(faults) > _FAULTS_SHOWN:
+        console.print(f"... and {len(faults) - _FAULTS_SHOWN} more")
+    raise typer.Exit(FAULTY)
+
+
+@app.command()
+def prune(
+    store: File = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Keep this much, such as 2GB: the least recently used goes first."),
+    ] = None,
+    unused_for: Annotated[
+        str | None, typer.Option(help="Delete what was not used for so long: 12h, 30d, 8w.")
+    ] = None,
+    generator: Generator = None,
+) -> None:
+    """Delete rows from a store, and give their room back to the disk."""
+    from rldf_gym import upkeep
+    from rldf_gym.retention import parse_size
+
+    if size is None and unused_for is None and generator is None:
+        raise typer.BadParameter("say what to delete: --size, --unused-for or --generator")
+    deleted = upkeep.prune(
+        _file(store),
+        size=None if size is None else parse_size(size),
+        unused_hours=None if unused_for is None else _hours(unused_for),
+        generator=None if generator is None else _fingerprint(generator),
+    )
+    typer.echo(f"{deleted} rows deleted")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Is made; must be empty if it exists.")],
+    store: File = None,
+    generator: Generator = None,
+) -> None:
+    """Write a store's pictures and metadata.jsonl, a folder for Hugging Face's imagefolder."""
+    from tqdm import tqdm
+
+    from rldf_gym import upkeep
+
+    chosen = "" if generator is None else _fingerprint(generator)
+    with tqdm(unit=" pictures", leave=False, disable=None) as bar:
+
+        def told(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        n_pictures = upkeep.export(_file(store), folder, chosen, told)
+    typer.echo(f"{n_pictures} pictures written to {folder}")
+
+
+def _file(store: Path | None) -> Path:
+    from rldf_gym.store import default_path
+
+    return default_path() if store is None else store.expanduser()
+
+
+def _hours(text: str) -> int:
+    found = re.fullmatch(r"(\d+)\s*([hdw])", text.strip().lower())
+    if found is None:
+        raise typer.BadParameter(f"{text!r} is no time: give hours, days or weeks: 12h, 30d, 8w")
+    return int(found[1]) * _HOURS[found[2]]
+
+
+def _fingerprint(generator: str) -> str:
+    """How a fingerprint begins, or the whole one of a generator known by name."""
+    if re.fullmatch("[0-9a-f]+", generator):
+        return generator
+    from rldf_gym.generation import make_generator
+
+    return make_generator(generator).fingerprint
+
+
+def _contents(facts: StoreInfo) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2))
+    table.add_column()
+    table.add_column("model")
+    table.add_column("rows", justify="right")
+    table.add_column("size", justify="right")
+    table.add_column("last used")
+    for kept in facts.kept:
+        hour = datetime.datetime.fromtimestamp(kept.used * 3600, datetime.timezone.utc)
+        when = f"{hour.astimezone():%Y-%m-%d %H:00}"
+        table.add_row(
+            kept.table, kept.model[:16], f"{kept.rows:,}", _size(kept.content_bytes), when
+        )
+    return table
+
+
+def _size(n_bytes: int) -> str:
+    from rich.filesize import decimal
+
+    return decimal(n_bytes)

@@ -1,0 +1,215 @@
+"""A whole world drawn and read: the best states for any target, without drawing anything.
+
+Where every state's reading is known, the search that a learner is trained for is one comparison
+with all of them, and its result the optimum: the yardstick for every learner.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.atlas_file import AtlasError, AtlasFile, AtlasIdentity, write_atlas
+from rldf_gym.goal import Goal
+from rldf_gym.grammar import Grammar
+from rldf_gym.perception import Reading
+from rldf_gym.rewards import (
+    DEFAULT_REWARD,
+    REWARDS,
+    clip,
+    coarse_gain,
+    fine_gain,
+    multi_semantic,
+    partial_semantic,
+)
+from rldf_gym.world import World
+
+__all__ = ["Atlas", "AtlasError", "AtlasIdentity", "Match", "default_path"]
+
+Scores = NDArray[np.floating[Any]]
+
+_MOST_STATES = 10_000_000
+_ROWS_AT_ONCE = 65_536
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A state that a search found.
+
+    Attributes:
+        state: int64 ``[n_axes]``.
+        prompt: its sentence.
+        score: the reward for arriving there, with C = C_s = 1.
+        similarity: cosine of its picture's CLIP embedding with the target's.
+        reading: what was read in its picture.
+    """
+
+    state: NDArray[np.int64]
+    prompt: str
+    score: float
+    similarity: float
+    reading: Reading
+
+
+class Atlas:
+    """The readings of all states of a world, or of a sample of them, in one file.
+
+    Attributes:
+        file: where they are.
+        grammar: whose states these are.
+    """
+
+    def __init__(self, file: AtlasFile) -> None:
+        self.file = file
+        self.grammar = file.grammar
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Atlas":
+        """Open an atlas file; loads no model and draws nothing.
+
+        Raises:
+            AtlasError: there is none, or the file is no atlas or damaged.
+        """
+        return cls(AtlasFile(Path(path)))
+
+    @classmethod
+    def build(
+        cls,
+        world: World,
+        path: str | Path | None = None,
+        sample: int | None = None,
+        seed: int = 0,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> "Atlas":
+        """Draw and read every state that the store does not have, and write the atlas.
+
+        What is drawn is in the store at once, batch by batch: a build that was interrupted, at
+        any moment and by any means, goes on from there. The file is written whole or not at all.
+
+        Args:
+            world: whose atlas to make.
+            path: the file; None for `default_path`. An atlas of the same is opened as it is.
+            sample: how many states, drawn by lot; None for all of them.
+            seed: of that lot.
+            progress: told how many states are read, and of how many, after every one.
+
+        Raises:
+            AtlasError: the sample is no number from 1 to that of the states, or missing for a
+                world of more than ten million; or another atlas has that path.
+            OSError: the file cannot be written.
+        """
+        identity = AtlasIdentity.of(world, sample, seed)
+        target = default_path(world, sample, seed) if path is None else Path(path)
+        if target.exists():
+            atlas = cls.open(target)
+            if atlas.file.identity != identity:
+                raise AtlasError(f"{target} is the atlas of another world; choose another file")
+            return atlas
+        indices = _chosen_states(world.grammar, sample, seed)
+        write_atlas(target, identity, world.grammar, _read_all(world, indices, progress))
+        return cls.open(target)
+
+    def __len__(self) -> int:
+        return len(self.file.indices)
+
+    def search(self, goal: Goal, reward: str = DEFAULT_REWARD, k: int = 5) -> list[Match]:
+        """The states with the highest reward for a goal, over the whole atlas.
+
+        Args:
+            goal: found in a world with the same grammar and the same perception.
+            reward: "multi_semantic", "partial_semantic" or "clip".
+            k: how many.
+
+        Returns:
+            The best first; where rewards are equal, the one more similar by CLIP.
+
+        Raises:
+            AtlasError: unknown reward.
+        """
+        if reward not in REWARDS:
+            raise AtlasError(f"unknown reward {reward!r}; known: {', '.join(REWARDS)}")
+        similarity = self.similarity(goal.reading.embedding)
+        scores = self._scores(goal, reward, similarity)
+        best = np.lexsort((self.file.indices, -similarity, -scores))[:k]
+        return [
+            self._match(row, float(scores[row]), float(similarity[row])) for row in best.tolist()
+        ]
+
+    def similarity(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosines float32 ``[n]`` of all pictures' embeddings with a unit one, float32 ``[d]``."""
+        parts = [
+            clip(self.file.embeddings(start, min(start + _ROWS_AT_ONCE, len(self))), embedding)
+            for start in range(0, len(self), _ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts)
+
+    def _scores(self, goal: Goal, reward: str, similarity: NDArray[np.float32]) -> Scores:
+        if reward == "clip":
+            return similarity
+        coarse = coarse_gain(self.file.values, goal.state, self.grammar)
+        n_coarse = len(self.grammar.coarse_axes)
+        if reward == "partial_semantic":
+            return np.asarray(partial_semantic(coarse, n_coarse))
+        fine = fine_gain(self.file.values, goal.state, self.grammar)
+        return np.asarray(multi_semantic(fine, coarse, n_coarse))
+
+    def _match(self, row: int, score: float, similarity: float) -> Match:
+        state = self.grammar.state(self.file.indices[row])
+        [embedding] = self.file.embeddings(row, row + 1)
+        reading = Reading(self.file.values[row], self.file.confidence[row], embedding)
+        return Match(state, self.grammar.decode(state), score, similarity, reading)
+
+
+def default_path(world: World, sample: int | None = None, seed: int = 0) -> Path:
+    """Where a world's atlas lies unless told otherwise: in the folder ``atlases`` by its store.
+
+    Raises:
+        AtlasError: the world's store is in memory.
+    """
+    if world.store.path is None:
+        raise AtlasError("a world whose store is in memory has no place for an atlas: give a path")
+    part = "" if sample is None else f"-{sample}"
+    digest = AtlasIdentity.of(world, sample, seed).digest[:16]
+    name = f"{world.grammar.name}{part}-{digest}.safetensors"
+    return world.store.path.parent / "atlases" / name
+
+
+def _chosen_states(grammar: Grammar, sample: int | None, seed: int) -> NDArray[np.int64]:
+    """Numbers of the states, int64 ``[n]``, ascending."""
+    if sample is not None and not 1 <= sample <= grammar.n_states:
+        raise AtlasError(f"a sample of {sample} states; give 1 to {grammar.n_states}")
+    if (sample or grammar.n_states) > _MOST_STATES:
+        raise AtlasError(
+            f"{sample or grammar.n_states} states are too many for one atlas (at most"
+            f" {_MOST_STATES}); draw a sample of them"
+        )
+    if sample is None:
+        return np.arange(grammar.n_states, dtype=np.int64)
+    drawn = np.random.default_rng(seed).choice(grammar.n_states, sample, replace=False)
+    return np.sort(drawn).astype(np.int64)
+
+
+def _read_all(
+    world: World, indices: NDArray[np.int64], progress: Callable[[int, int], None] | None
+) -> dict[str, NDArray[Any]]:
+    n, n_axes = len(indices), world.grammar.n_axes
+    values = np.empty((n, n_axes), np.int64)
+    confidence = np.empty((n, n_axes), np.float32)
+    embeddings: NDArray[np.float32] = np.empty((n, 0), np.float32)
+    listed: Sequence[int] = indices.tolist()
+    for row, reading in enumerate(world.each_reading(listed)):
+        if row == 0:
+            embeddings = np.empty((n, len(reading.embedding)), np.float32)
+        values[row], confidence[row] = reading.values, reading.confidence
+        embeddings[row] = reading.embedding
+        if progress is not None:
+            progress(row + 1, n)
+    return {
+        "indices": indices,
+        "values": values,
+        "confidence": confidence,
+        "embeddings": embeddings,
+    }

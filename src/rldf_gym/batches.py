@@ -1,0 +1,92 @@
+"""How much is drawn and looked at together: as much as memory allows."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol, TypeVar, runtime_checkable
+
+Result = TypeVar("Result")
+
+BATCH_SIZE = 16
+"""States computed between two writes to the store, the most that an interruption can lose.
+
+Of generators that do not say themselves how many pictures they draw best at once.
+"""
+
+# By fingerprint: what one world found out about a generator and this machine serves the others.
+_SIZES_THAT_FIT: dict[str, int] = {}
+
+
+class Fingerprinted(Protocol):
+    """All that is asked of a generator here; `rldf_gym.generation.Generator` is one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells generators apart."""
+        ...
+
+
+@runtime_checkable
+class BatchedGenerator(Protocol):
+    """A generator that says how many pictures it draws best at once."""
+
+    @property
+    def batch_size(self) -> int:
+        """At least 1."""
+        ...
+
+
+def batch_size(generator: Fingerprinted) -> int:
+    """How many pictures to draw at once: what the generator says, or what fits if that did not."""
+    chosen = generator.batch_size if isinstance(generator, BatchedGenerator) else BATCH_SIZE
+    return min(chosen, _SIZES_THAT_FIT.get(generator.fingerprint, chosen))
+
+
+def in_batches(
+    items: Sequence[int],
+    generator: Fingerprinted,
+    work: Callable[[Sequence[int]], Result],
+    fill: Callable[[Sequence[int], int], Sequence[int]] | None = None,
+) -> Iterator[tuple[Sequence[int], Sequence[int], Result]]:
+    """Work through items in batches, halving the batch when memory runs out.
+
+    The size that worked is remembered for the generator until the process ends.
+
+    Args:
+        items: what is to be done.
+        generator: what it is done with.
+        work: does a batch.
+        fill: what else to do along with some items, at most so many.
+
+    Yields:
+        The items of a batch, what it was filled with, and what came of both together.
+
+    Raises:
+        MemoryError: memory does not suffice for a single one; or torch's own error.
+    """
+    done = 0
+    while done < len(items):
+        size = batch_size(generator)
+        asked = items[done : done + size]
+        extra = () if fill is None else fill(asked, size - len(asked))
+        results = _if_it_fits(work, [*asked, *extra])
+        if results:
+            done += len(asked)
+            yield asked, extra, results[0]
+        else:
+            _SIZES_THAT_FIT[generator.fingerprint] = (len(asked) + len(extra)) // 2
+
+
+def _if_it_fits(work: Callable[[Sequence[int]], Result], batch: Sequence[int]) -> list[Result]:
+    """The one result, or none where memory ran out; what the failure held is free on return."""
+    try:
+        return [work(batch)]
+    except _out_of_memory():
+        if len(batch) == 1:
+            raise
+        return []
+
+
+def _out_of_memory() -> tuple[type[BaseException], ...]:
+    """The errors that say so; torch's only where torch is in use."""
+    torch = sys.modules.get("torch")
+    return (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)

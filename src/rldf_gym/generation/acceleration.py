@@ -1,0 +1,45 @@
+"""What makes drawing faster without changing what is drawn beyond rounding."""
+
+from typing import Any
+
+_MOST_AT_ONCE = 64
+"""Beyond it, larger batches of 512x512 pictures no longer draw faster."""
+
+_SHARE = 0.8
+"""Of the free memory; the rest is for fragmentation, and for perception to look at the batch."""
+
+
+def arrange(pipeline: Any, compile_mode: str | None) -> None:
+    """Arrange a pipeline's networks for speed, and compile the denoising one where asked to.
+
+    Convolutions work on channels-last memory, which their kernels want anyway. On a CPU the
+    autoencoder decodes one picture at a time: its activations then fit into the cache.
+
+    Args:
+        pipeline: a diffusers text-to-image pipeline, on its device.
+        compile_mode: a mode of `torch.compile`, or None.
+    """
+    import torch
+
+    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    autoencoder = getattr(pipeline, "vae", None)
+    for network in filter(None, (denoiser, autoencoder)):
+        # Video autoencoders, which some image models share, have no such layout.
+        if all(weight.dim() < 5 for weight in network.parameters()):
+            network.to(memory_format=torch.channels_last)
+    slice_decoding = getattr(autoencoder, "enable_slicing", None)
+    if pipeline.device.type == "cpu" and slice_decoding is not None:
+        slice_decoding()
+    if compile_mode is not None and denoiser is not None:
+        denoiser.compile(mode=compile_mode, dynamic=False)
+
+
+def pictures_that_fit(free: int, each: int) -> int:
+    """How many pictures to draw at once: a power of two, from 1 to 64.
+
+    Args:
+        free: bytes of memory that are free.
+        each: bytes that drawing one picture takes beside the weights.
+    """
+    fitting = min(_MOST_AT_ONCE, int(_SHARE * free) // max(each, 1))
+    return 1 << (max(fitting, 1).bit_length() - 1)

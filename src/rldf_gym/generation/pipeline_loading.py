@@ -1,0 +1,237 @@
+"""From a preset to a loaded diffusers pipeline: where its files are, and what identifies them."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rldf_gym.generation.contracts import GenerationError
+from rldf_gym.generation.preset import GeneratorPreset
+from rldf_gym.generation.presets import PRESETS
+from rldf_gym.hub import HubModel, is_repository
+from rldf_gym.model_loading import ModelFolder, silence
+
+if TYPE_CHECKING:
+    import torch
+
+_PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+_UNSAFE = (
+    "has pickled weights only ({files}), and unpickling runs whatever code a file carries; "
+    "convert them to safetensors, or, if you trust their author, allow_pickle_weights=True"
+)
+
+
+@dataclass(frozen=True)
+class PipelineFiles:
+    """Where the files of one preset are.
+
+    Attributes:
+        name: how the user called the generator, for messages.
+        preset: the model and its settings.
+    """
+
+    name: str
+    preset: GeneratorPreset
+
+    def fingerprint(self) -> str:
+        """Sha256 hex of everything that decides pixels; imports no torch.
+
+        Raises:
+            GenerationError: when the files of a folder are missing or damaged, or a revision that
+                is no commit cannot be looked up.
+        """
+        preset = self.preset
+        recipe = preset.recipe() | {
+            "weights": self._identity(preset.repository, preset.revision),
+            "vae": None if preset.vae is None else self._identity(preset.vae, preset.vae_revision),
+        }
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+    def load(self, device: "torch.device") -> Any:
+        """The pipeline on a device; downloads it if it is not on this machine and that is allowed.
+
+        Raises:
+            GenerationError: naming the file, or the repository and the command that fetches it.
+        """
+        import diffusers
+        import torch
+
+        preset = self.preset
+        loading: dict[str, Any] = {
+            "torch_dtype": getattr(torch, preset.dtype),
+            "use_safetensors": None if preset.allow_pickle_weights else True,
+            "local_files_only": True,
+        }
+        model, vae = self._pipeline_folder(), self._vae_folder()
+        for folder in filter(None, (model, vae)):
+            self._refuse_pickles(folder)
+        with _silent_loading():
+            try:
+                parts = self._left_out()
+                if vae is not None:
+                    parts["vae"] = _autoencoder_class(vae).from_pretrained(vae, **loading)
+                pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
+                    model, **_variant(preset), **parts, **loading
+                )
+                _replace_scheduler(pipeline, preset)
+                return pipeline.to(device)
+            except Exception as error:  # every library under diffusers raises its own kinds
+                raise GenerationError(self._failed(error)) from error
+
+    def fetch(self) -> None:
+        """Bring all files of the preset to this machine, with progress bars.
+
+        Raises:
+            GenerationError: when they cannot be had.
+        """
+        self._pipeline_folder()
+        self._vae_folder()
+
+    def _identity(self, repository: str, revision: str) -> str:
+        folder = _model_folder(repository)
+        if folder is not None:
+            return folder.content_hash()
+        return f"{repository}@{self._on_the_hub(repository, revision).commit()}"
+
+    def _pipeline_folder(self) -> Path:
+        preset = self.preset
+        folder = _model_folder(preset.repository)
+        if folder is not None:
+            folder.check()
+            return folder.path
+        import diffusers
+
+        def download(**options: Any) -> Path:
+            return Path(
+                diffusers.DiffusionPipeline.download(
+                    preset.repository,
+                    revision=commit,
+                    use_safetensors=None if preset.allow_pickle_weights else True,
+                    **_variant(preset),
+                    **self._left_out(),
+                    **options,
+                )
+            )
+
+        source = self._on_the_hub(preset.repository, preset.revision)
+        commit = source.commit()
+        try:
+            with _silent_loading():
+                return download(local_files_only=True)
+        except OSError as absent:  # what huggingface_hub raises for what is not in its cache
+            if not source.may_connect():
+                raise source.missing(absent) from absent
+        try:
+            with silence():
+                return download()
+        except Exception as error:  # as in `load`
+            raise source.missing(error) from error
+
+    def _vae_folder(self) -> Path | None:
+        preset = self.preset
+        if preset.vae is None:
+            return None
+        folder = _model_folder(preset.vae)
+        if folder is not None:
+            folder.check()
+            return folder.path
+        source = self._on_the_hub(preset.vae, preset.vae_revision)
+        return source.files(("config.json", "diffusion_pytorch_model.safetensors"))
+
+    def _left_out(self) -> dict[str, Any]:
+        """Parts of the pipeline that are not wanted: they are neither downloaded nor loaded."""
+        parts: dict[str, Any] = {}
+        if not self.preset.safety_checker:
+            parts |= dict.fromkeys(("safety_checker", "feature_extractor"))
+            parts["requires_safety_checker"] = False
+        if self.preset.vae is not None:
+            parts["vae"] = None
+        return parts
+
+    def _on_the_hub(self, repository: str, revision: str) -> HubModel:
+        if not is_repository(repository):
+            raise GenerationError(
+                f"the generator {self.name!r}: {repository!r} is neither a folder nor a repository"
+                " id (owner/name)"
+            )
+        known = PRESETS.get(self.name)
+        fetched = () if known is None else (known.repository, known.vae)
+        fetching = (
+            f"rldf generators fetch {self.name}"
+            if repository in fetched
+            else f"hf download {repository} --revision {revision}"
+        )
+        local = self.preset.local_files_only
+        return HubModel(repository, revision, local, GenerationError, fetching)
+
+    def _refuse_pickles(self, folder: Path) -> None:
+        if self.preset.allow_pickle_weights:
+            return
+        # Beside a pipeline's parts lie single-file checkpoints that nobody loads.
+        parts = "*/*" if (folder / "model_index.json").is_file() else "*"
+        files = [path for path in folder.glob(parts) if path.suffix in _PICKLES | {".safetensors"}]
+        safe = {path.parent for path in files if path.suffix == ".safetensors"}
+        safe |= {folder / name for name in self._left_out()}
+        pickles = sorted(p.relative_to(folder).as_posix() for p in files if p.parent not in safe)
+        if pickles:
+            told = _UNSAFE.format(files=", ".join(pickles))
+            raise GenerationError(f"the generator {self.name!r}: {folder} {told}")
+
+    def _failed(self, error: Exception) -> str:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return f"the generator {self.name!r} ({self.preset.repository}) cannot be loaded [{reason}]"
+
+
+def _model_folder(repository: str) -> ModelFolder | None:
+    """The model folder of that name; None for a repository id ("owner/name")."""
+    path = Path(repository).expanduser()
+    if not path.is_absolute() and not path.is_dir():
+        return None
+    has_parts = (path / "model_index.json").is_file() or not (path / "config.json").is_file()
+    required = "model_index.json" if has_parts else "config.json"
+    return ModelFolder(path, (required,), GenerationError)
+
+
+def _variant(preset: GeneratorPreset) -> dict[str, str]:
+    return {} if preset.variant is None else {"variant": preset.variant}
+
+
+def _autoencoder_class(folder: Path) -> Any:
+    import diffusers
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return getattr(diffusers, config.get("_class_name", "AutoencoderKL"))
+
+
+def _replace_scheduler(pipeline: Any, preset: GeneratorPreset) -> None:
+    import diffusers
+
+    if preset.scheduler is not None or preset.scheduler_options:
+        name = preset.scheduler or type(pipeline.scheduler).__name__
+        pipeline.scheduler = getattr(diffusers, name).from_config(
+            pipeline.scheduler.config, **preset.scheduler_options
+        )
+
+
+@contextlib.contextmanager
+def _silent_loading() -> Iterator[None]:
+    """No log lines and no progress bars while weights are loaded."""
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    talkative = [
+        library
+        for library in (diffusers_logging, transformers_logging)
+        if library.is_progress_bar_enabled()
+    ]
+    for library in talkative:
+        library.disable_progress_bar()
+    try:
+        with silence():
+            yield
+    finally:
+        for library in talkative:
+            library.enable_progress_bar()

@@ -1,0 +1,137 @@
+"""One text-to-image model and its settings, as data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from rldf_gym.generation.contracts import GenerationError
+
+DTYPES = ("float32", "float16", "bfloat16")
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+
+
+@dataclass(frozen=True)
+class GeneratorPreset:
+    """One diffusers text-to-image model and the settings it is run with.
+
+    Attributes:
+        repository: a Hugging Face repository id, or a folder in the format that diffusers'
+            `save_pretrained` writes.
+        revision: commit of the repository; unused for a folder.
+        variant: which of the repository's sets of weights, such as "fp16"; None for its main one.
+        dtype: "float32", "float16" or "bfloat16".
+        steps: denoising steps, at least 1; None for the pipeline's own number.
+        guidance_scale: classifier-free guidance, where 1.0 or less means one pass through the
+            network a step; distilled models (LCM, Flux) take it as an input and make one pass
+            anyway. None for the pipeline's own.
+        height: pixels, a multiple of 8; None for the model's own.
+        width: pixels, a multiple of 8; None for the model's own.
+        scheduler: name of a diffusers scheduler class, None for the model's own.
+        scheduler_options: settings of the scheduler that replace the model's own.
+        negative_prompt: what guidance steers away from; unused without guidance.
+        vae: repository id or folder of an autoencoder that replaces the model's own, such as a
+            tiny one.
+        vae_revision: commit of that repository; unused for a folder.
+        safety_checker: whether the model's own safety checker, if it has one, looks at every
+            picture; what it refuses is an unavailable picture.
+        call_options: further arguments of the pipeline's call, such as Flux's `true_cfg_scale`.
+        compile: a mode of `torch.compile` for the denoising network: "default",
+            "reduce-overhead" (CUDA graphs) or "max-autotune"; None does not compile. Minutes of
+            warm-up, then faster; worth it for thousands of pictures.
+        attention_slicing: less memory for more time; the mathematics is the same.
+        batch_size: largest number of pictures drawn at once, None for as many as memory allows;
+            the mathematics is the same.
+        closed_vocabulary: whether the model understands only the whole words of its tokenizer.
+        local_files_only: never download, as under the environment variable HF_HUB_OFFLINE.
+        allow_pickle_weights: accept weights that are no safetensors. Unpickling runs whatever
+            code a file carries: only for files whose author you trust.
+        perception: the perception that goes with these pictures; see `make_perception`.
+
+    Raises:
+        GenerationError: for a setting outside its range.
+    """
+
+    repository: str
+    revision: str = "main"
+    variant: str | None = None
+    dtype: str = "float32"
+    steps: int | None = 20
+    guidance_scale: float | None = 7.5
+    height: int | None = 512
+    width: int | None = 512
+    scheduler: str | None = None
+    scheduler_options: Mapping[str, Any] = field(default_factory=dict)
+    negative_prompt: str = ""
+    vae: str | None = None
+    vae_revision: str = "main"
+    safety_checker: bool = False
+    call_options: Mapping[str, Any] = field(default_factory=dict)
+    compile: str | None = None
+    attention_slicing: bool = False
+    batch_size: int | None = None
+    closed_vocabulary: bool = False
+    local_files_only: bool = False
+    allow_pickle_weights: bool = False
+    perception: str = "photos"
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise GenerationError(f"unknown dtype {self.dtype!r}; known: {', '.join(DTYPES)}")
+        if self.compile is not None and self.compile not in COMPILE_MODES:
+            known = ", ".join(COMPILE_MODES)
+            raise GenerationError(f"unknown compile mode {self.compile!r}; known: {known}, None")
+        for name in ("steps", "batch_size"):
+            _require_positive(name, getattr(self, name), multiple_of=1)
+        for name in ("height", "width"):
+            _require_positive(name, getattr(self, name), multiple_of=8)
+        if self.guidance_scale is not None and not self.guidance_scale >= 0:
+            raise GenerationError(f"guidance_scale is {self.guidance_scale}; it must be >= 0")
+
+    def override(self, **changes: Any) -> "GeneratorPreset":
+        """The same preset with other settings, such as `steps=10`.
+
+        Raises:
+            GenerationError: for a name that is not a setting, listing those that are.
+        """
+        known = [setting.name for setting in fields(self)]
+        unknown = sorted(set(changes) - set(known))
+        if unknown:
+            raise GenerationError(
+                f"unknown generator setting {', '.join(unknown)}; known: {', '.join(known)}"
+            )
+        return replace(self, **changes)
+
+    def recipe(self) -> dict[str, Any]:
+        """All settings that decide pixels, as JSON; what the weights are is not among them.
+
+        A setting that came later is named only where it is not at its default, so that pictures
+        stored before it existed keep their key.
+        """
+        guidance = self.guidance_scale
+        later = {
+            "variant": self.variant,
+            "safety_checker": self.safety_checker,
+            "call_options": dict(self.call_options),
+            # Other kernels round differently.
+            "compile": self.compile,
+        }
+        return {
+            "pipeline": "StableDiffusionPipeline",
+            "scheduler": self.scheduler,
+            "scheduler_options": dict(self.scheduler_options),
+            "steps": self.steps,
+            "guidance_scale": None if guidance is None else float(guidance),
+            "size": [self.height, self.width],
+            "negative_prompt": self.negative_prompt,
+            "dtype": self.dtype,
+        } | {name: value for name, value in later.items() if value}
+
+
+def _require_positive(name: str, value: object, multiple_of: int) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value % multiple_of:
+        shape = "a positive whole number" + (
+            f" and a multiple of {multiple_of}" if multiple_of > 1 else ""
+        )
+        raise GenerationError(f"{name} is {value!r}; it must be {shape}")

@@ -1,0 +1,137 @@
+"""ultralytics' published detectors as ours: no code of theirs runs, nothing stays pickled.
+
+Ultralytics publishes its weights only as pickles of whole modules. Unpickling runs whatever code
+a file names, so such a file is read by torch's restricted unpickler, which may build modules of
+torch and of ultralytics' networks and nothing else; then it is written as a JSON architecture and
+safetensors, and read that way ever after.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rldf_gym.hub import HubModel
+from rldf_gym.perception.contracts import PerceptionError
+from rldf_gym.perception.weights import CONFIG_FILE, WEIGHTS_FILE, private_ultralytics
+
+_MODULES = ("torch.nn.modules.", "ultralytics.nn.")
+"""Where the classes may come from that a checkpoint is made of."""
+
+
+@dataclass(frozen=True)
+class PublishedDetector:
+    """A detector as its makers publish it.
+
+    Attributes:
+        source: the repository.
+        file: name of the checkpoint in it.
+        sha256: of the checkpoint.
+    """
+
+    source: HubModel
+    file: str
+    sha256: str
+
+    def folder(self) -> Path:
+        """Folder with the detector in our format; fetched and converted if it is not there yet.
+
+        Raises:
+            PerceptionError: when it is not here and cannot be had, or is not what was published.
+        """
+        import platformdirs
+
+        name = f"{Path(self.file).stem}-{self.sha256[:16]}"
+        folder = platformdirs.user_cache_path("rldf-gym") / "detectors" / name
+        if not (folder / CONFIG_FILE).is_file():
+            checkpoint = self.source.files((self.file,)) / self.file
+            digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+            if digest != self.sha256:
+                raise PerceptionError(
+                    f"{checkpoint} is not the file that was published (sha256 {digest}, not"
+                    f" {self.sha256}); delete it and fetch it again with: {self.source.fetching}"
+                )
+            convert_detector(checkpoint, folder)
+        return folder
+
+
+def convert_detector(
+    checkpoint: Path,
+    folder: Path,
+    image_size: int = 640,
+    confidence: float = 0.25,
+    iou: float = 0.7,
+) -> Path:
+    """Write an ultralytics detector's checkpoint as config.json and model.safetensors.
+
+    Args:
+        checkpoint: a ".pt" file of ultralytics. It may come from anywhere: whatever is more than
+            modules and tensors is refused, not run.
+        folder: is made.
+        image_size: pixels that pictures are scaled to, as in the training.
+        confidence: least confidence of a detection; ultralytics' own default.
+        iou: overlap from which two boxes are one object; ultralytics' own default.
+
+    Raises:
+        PerceptionError: naming what the checkpoint is made of that is not allowed.
+    """
+    from safetensors.torch import save_file
+
+    with private_ultralytics():
+        network = _restricted_load(checkpoint)
+        weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+        config = {
+            "architecture": network.yaml,
+            "class_names": [network.names[number] for number in sorted(network.names)],
+            "image_size": image_size,
+            "confidence": confidence,
+            "iou": iou,
+        }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / WEIGHTS_FILE)
+    # Last: a folder with a configuration is complete.
+    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    return folder
+
+
+def _restricted_load(checkpoint: Path) -> Any:
+    import torch
+
+    try:
+        named = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
+        with torch.serialization.safe_globals(_modules_named(named, checkpoint)):
+            content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        network = content.get("ema") or content["model"]
+    except PerceptionError:
+        raise
+    except Exception as error:  # a damaged file fails in as many ways as it has bytes
+        raise PerceptionError(f"{checkpoint} is no checkpoint of ultralytics [{error}]") from error
+    if type(network).__name__ != "DetectionModel":
+        raise PerceptionError(f"{checkpoint} holds a {type(network).__name__}, not a detector")
+    return network
+
+
+def _modules_named(names: Sequence[str], checkpoint: Path) -> list[Any]:
+    """The classes of these names, if all of them are modules of torch or of ultralytics."""
+    import importlib
+
+    import torch
+
+    classes: list[Any] = []
+    refused: list[str] = []
+    for name in names:
+        module, _, attribute = name.rpartition(".")
+        is_ours = name.startswith(_MODULES)
+        found = getattr(importlib.import_module(module), attribute, None) if is_ours else None
+        if isinstance(found, type) and issubclass(found, torch.nn.Module):
+            classes.append(found)
+        else:
+            refused.append(name)
+    if refused:
+        raise PerceptionError(
+            f"{checkpoint} is made of more than networks ({', '.join(sorted(refused))}): it could"
+            " run any code, and is not loaded"
+        )
+    return classes

@@ -1,0 +1,85 @@
+"""What makes room in a store: sizes, and the eviction of what was least recently used."""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+
+from rldf_gym.database import StoreError
+from rldf_gym.schema import TABLES, this_hour
+
+SIZE_QUERY = (
+    "SELECT (page_count - freelist_count) * page_size"
+    " FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+"""Bytes in use by a database; free pages, which the next rows fill, are not counted."""
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_SLACK = 0.1
+_ROW_BYTES = 300
+"""Of a row beside its content: keys, fingerprints, index."""
+
+
+def parse_size(size: int | str) -> int:
+    """Bytes, from a number or a text such as ``"500 MB"``, ``"2GB"`` or ``"1.5 GiB"``.
+
+    Raises:
+        StoreError: it is no size, or none above zero.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", str(size).strip().lower())
+    n_bytes = 0
+    if found is not None:
+        number, unit, binary = found.groups()
+        units = _BINARY_UNITS if binary else _UNITS
+        n_bytes = int(float(number) * units.get(unit, 0))
+    if n_bytes < 1:
+        raise StoreError(
+            f"{size!r} is no size of a store; give bytes, or such as '500 MB' or '2GB'"
+        )
+    return n_bytes
+
+
+def touch(connection: sqlite3.Connection, table: str, keys: Iterable[str]) -> None:
+    """Note that these rows are in use, inside the caller's transaction."""
+    hour = this_hour()
+    statement = f"UPDATE {table} SET used = ? WHERE key = ?"
+    connection.executemany(statement, ((hour, key) for key in keys))
+
+
+def evict(connection: sqlite3.Connection, limit: int, slack: float = _SLACK) -> None:
+    """Delete what was least recently used where a database is larger than ``limit`` bytes.
+
+    Pictures go first, all of them if need be: they can be drawn again, while a reading is what
+    rewards are made of. Rows used in the same hour go in the order in which they came.
+
+    Args:
+        connection: in the caller's transaction.
+        limit: bytes.
+        slack: share of the limit that is cleared beside, so that not every new picture pushes out
+            another.
+    """
+    if _size_of(connection) <= limit:
+        return
+    target = int(limit * (1 - slack))
+    for table in TABLES:
+        while (excess := _size_of(connection) - target) > 0:
+            keys = _oldest(connection, table, excess)
+            if not keys:
+                break
+            connection.executemany(f"DELETE FROM {table} WHERE key = ?", ((key,) for key in keys))
+
+
+def _oldest(connection: sqlite3.Connection, table: str, n_bytes: int) -> list[str]:
+    """Keys of rows, least recently used first, that hold so many bytes together or are all."""
+    keys: list[str] = []
+    query = f"SELECT key, length(content) FROM {table} ORDER BY used, rowid"
+    for key, length in connection.execute(query):
+        keys.append(key)
+        n_bytes -= length + _ROW_BYTES
+        if n_bytes <= 0:
+            break
+    return keys
+
+
+def _size_of(connection: sqlite3.Connection) -> int:
+    return int(connection.execute(SIZE_QUERY).fetchone()[0])

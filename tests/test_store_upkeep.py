@@ -1,0 +1,151 @@
+import json
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rldf_gym import upkeep
+from rldf_gym.database import StoreError
+from rldf_gym.schema import TABLES
+from rldf_gym.store import Store, drawn_key
+
+N_PICTURES = 6
+
+
+def picture(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (24, 32, 3), np.uint8)
+
+
+def key_of(generator: str, seed: int) -> str:
+    return drawn_key(generator, "a dog", seed)
+
+
+@pytest.fixture
+def path(tmp_path) -> Path:
+    """A store with pictures of two generators, what a model saw in them, and a text."""
+    path = tmp_path / "store.sqlite"
+    store = Store.open(path)
+    for generator in ("aaa", "abb"):
+        store.add_pictures(generator, {("a dog", s): picture(s) for s in range(N_PICTURES)})
+        keys = [key_of(generator, seed) for seed in range(N_PICTURES)]
+        store.add_outputs("clip", {key: {"embedding": np.ones(4, np.float32)} for key in keys})
+    store.add_texts("clip", {"a dog": np.ones(4, np.float32)})
+    store.close()
+    return path
+
+
+def change(path: Path, statement: str) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+class TestInfo:
+    def test_counts_what_every_model_left(self, path):
+        kept = {(k.table, k.model): k.rows for k in upkeep.info(path).kept}
+        assert kept == {
+            ("pictures", "aaa"): N_PICTURES,
+            ("pictures", "abb"): N_PICTURES,
+            ("outputs", "clip"): 2 * N_PICTURES,
+            ("texts", "clip"): 1,
+        }
+
+    def test_tells_the_size_of_file_and_contents(self, path):
+        facts = upkeep.info(path)
+        assert facts.file_bytes == path.stat().st_size
+        assert 0 < sum(kept.content_bytes for kept in facts.kept) < facts.file_bytes
+
+    def test_of_no_file_is_refused_and_makes_none(self, tmp_path):
+        with pytest.raises(StoreError, match="there is no store"):
+            upkeep.info(tmp_path / "none.sqlite")
+        assert list(tmp_path.iterdir()) == []
+
+
+class TestVerify:
+    def test_finds_nothing_wrong_with_a_sound_store(self, path):
+        told = []
+        assert upkeep.verify(path, lambda *counts: told.append(counts)) == []
+        assert told[-1] == (4 * N_PICTURES + 1, 4 * N_PICTURES + 1)
+
+    @pytest.mark.parametrize("table", TABLES)
+    def test_names_a_row_whose_content_has_changed(self, path, table):
+        change(path, f"UPDATE {table} SET content = CAST(content || x'00' AS BLOB) WHERE rowid = 1")
+        [fault] = upkeep.verify(path)
+        assert fault.table == table
+        assert "content has changed" in fault.problem
+
+    @pytest.mark.parametrize("table", TABLES)
+    def test_names_a_row_under_a_key_that_is_not_its_own(self, path, table):
+        model = "generator" if table == "pictures" else "model"
+        change(path, f"UPDATE {table} SET {model} = 'another' WHERE rowid = 1")
+        [fault] = upkeep.verify(path)
+        assert fault.table == table
+        assert "key" in fault.problem
+
+    def test_names_a_picture_that_cannot_be_decoded(self, path):
+        # The checksum of x'00' is right, and yet it is no picture.
+        change(path, "UPDATE pictures SET content = x'00', checksum = 3523407757 WHERE rowid = 2")
+        [fault] = upkeep.verify(path)
+        assert fault.key == key_of("aaa", 1)
+        assert "cannot be read" in fault.problem
+
+    def test_finds_a_page_overwritten_in_the_file(self, path):
+        content = bytearray(path.read_bytes())
+        content[4096 * 3 : 4096 * 4] = bytes(4096)
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match="malformed"):
+            upkeep.verify(path)
+
+
+class TestPrune:
+    def test_to_a_size_deletes_the_least_recently_used_and_shrinks_the_file(self, path):
+        change(path, f"UPDATE pictures SET used = used - 1 WHERE key = '{key_of('abb', 3)}'")
+        before = path.stat().st_size
+        assert upkeep.prune(path, size=before - 2000) > 0
+        assert path.stat().st_size < before
+        assert not Store.open(path).has_picture(key_of("abb", 3))
+        assert upkeep.verify(path) == []
+
+    def test_to_a_size_that_it_has_deletes_nothing(self, path):
+        assert upkeep.prune(path, size=10**9) == 0
+
+    def test_by_age_deletes_what_was_not_used_for_so_long(self, path):
+        change(path, "UPDATE pictures SET used = used - 48 WHERE generator = 'aaa'")
+        assert upkeep.prune(path, unused_hours=24) == N_PICTURES
+        store = Store.open(path)
+        assert not store.has_picture(key_of("aaa", 0))
+        assert store.has_picture(key_of("abb", 0))
+        assert len(store.outputs("clip", [key_of("aaa", 0)])) == 1
+
+    def test_by_generator_deletes_its_pictures_and_what_was_seen_in_them(self, path):
+        assert upkeep.prune(path, generator="aa") == 2 * N_PICTURES
+        store = Store.open(path)
+        assert store.outputs("clip", [key_of("aaa", 0)]) == {}
+        assert len(store.outputs("clip", [key_of("abb", 0)])) == 1
+
+    @pytest.mark.parametrize(("beginning", "n"), [("a", 2), ("c", 0)])
+    def test_by_an_unclear_generator_is_refused_and_deletes_nothing(self, path, beginning, n):
+        with pytest.raises(StoreError, match=f"{n} generators .*aaa, abb"):
+            upkeep.prune(path, generator=beginning)
+        assert Store.open(path).has_picture(key_of("aaa", 0))
+
+
+class TestExport:
+    def test_writes_a_folder_that_imagefolder_loads(self, path, tmp_path):
+        folder = tmp_path / "out"
+        assert upkeep.export(path, folder) == 2 * N_PICTURES
+        lines = [json.loads(line) for line in (folder / "metadata.jsonl").open()]
+        assert len(lines) == 2 * N_PICTURES
+        for line in lines:
+            assert line["text"] == "a dog"
+            written = np.asarray(Image.open(folder / line["file_name"]))
+            assert np.array_equal(written, picture(line["seed"]))
+
+    def test_of_one_generator_leaves_the_others_out(self, path, tmp_path):
+        assert upkeep.export(path, tmp_path / "out", "abb") == N_PICTURES
+
+    def test_into_a_folder_with_something_in_it_is_refused(self, path, tmp_path):
+        with pytest.raises(StoreError, match="not empty"):
+            upkeep.export(path, tmp_path)
