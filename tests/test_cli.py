@@ -63,7 +63,7 @@ class TestBadInput:
             (["--steps", "many"], "'--steps'"),
             (["--steps", "1.5"], "'--steps'"),
             (["--seed", "-1"], "seed is -1"),
-            (["--epsilon", "2"], "epsilon is 2.0"),
+            (["--learner", "sarsa", "--epsilon", "2"], "epsilon is 2.0"),
             (["--resume", "--overwrite"], "give one"),
             (["--resume"], "no search to resume"),
             (["--nonsense"], "--nonsense"),
@@ -175,7 +175,7 @@ class TestInTheEmbeddedWorld:
 
     def test_ctrl_c_keeps_what_was_learned_and_says_how_to_go_on(self, tmp_path):
         out = tmp_path / "out"
-        command = [*RLDF, "search", str(DEFAULT_TARGET), "--out", str(out), "--epsilon", "1"]
+        command = [*RLDF, "search", str(DEFAULT_TARGET), "--out", str(out), "--learner", "random"]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         search = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -34,6 +34,7 @@ FILES = {"result.json", "trajectory.png", "report.html", LEARNER_FILE, HISTORY_F
 def painted(**changes) -> SearchSettings:
     settings = {
         "grammar": GRAMMAR,
+        "learner": "q_learning",
         "generator": PaintedGenerator(GRAMMAR),
         "perception": painted_perception(GRAMMAR),
         "store": None,

@@ -119,6 +119,185 @@ def save_text_to_image(folder: Path) -> Path:
     return folder
 
 
+ARCHITECTURES = ("sd1", "sd2", "sdxl", "lcm", "sd3")
+"""Of every family that a preset is of, and a flow-matching transformer."""
+
+
+def save_architecture(folder: Path, architecture: str) -> Path:
+    """A random pipeline of that family as its repositories have it, but tiny: 16x16 pictures."""
+    import torch
+
+    torch.manual_seed(0)
+    pipeline = {
+        "sd1": _stable_diffusion_1,
+        "sd2": _stable_diffusion_2,
+        "sdxl": _stable_diffusion_xl,
+        "lcm": _latent_consistency,
+        "sd3": _stable_diffusion_3,
+    }[architecture](folder)
+    pipeline.save_pretrained(folder)
+    return folder
+
+
+def _stable_diffusion_1(folder: Path) -> Any:
+    import diffusers
+
+    return diffusers.StableDiffusionPipeline(
+        **_text(folder, ""),
+        unet=_unet(),
+        vae=_autoencoder(),
+        scheduler=diffusers.PNDMScheduler(
+            beta_schedule="scaled_linear", steps_offset=1, skip_prk_steps=True
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _stable_diffusion_2(folder: Path) -> Any:
+    """Its own text encoder's activation, linear projections, and v-prediction."""
+    import diffusers
+
+    return diffusers.StableDiffusionPipeline(
+        **_text(folder, "", hidden_act="gelu"),
+        unet=_unet(use_linear_projection=True, attention_head_dim=(2, 4)),
+        vae=_autoencoder(),
+        scheduler=diffusers.DDIMScheduler(
+            prediction_type="v_prediction", steps_offset=1, clip_sample=False
+        ),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _latent_consistency(folder: Path) -> Any:
+    import diffusers
+
+    return diffusers.LatentConsistencyModelPipeline(
+        **_text(folder, ""),
+        unet=_unet(time_cond_proj_dim=8),
+        vae=_autoencoder(),
+        scheduler=diffusers.LCMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def _stable_diffusion_xl(folder: Path) -> Any:
+    import diffusers
+
+    unet = _unet(
+        cross_attention_dim=32,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 8,
+    )
+    return diffusers.StableDiffusionXLPipeline(
+        **_text(folder, ""),
+        **_text(folder, "_2", projection_dim=8),
+        unet=unet,
+        vae=_autoencoder(),
+        scheduler=diffusers.EulerDiscreteScheduler(timestep_spacing="trailing"),
+    )
+
+
+def _stable_diffusion_3(folder: Path) -> Any:
+    """Three text encoders, of which T5 takes longer prompts than CLIP's two."""
+    import diffusers
+    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+
+    pieces = ("<pad>", "</s>", "<unk>", *(f"\u2581{word}" for word in WORDS))
+    encoder = T5Config(
+        vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2
+    )
+
+    transformer = diffusers.SD3Transformer2DModel(
+        sample_size=8,
+        patch_size=1,
+        in_channels=4,
+        num_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        caption_projection_dim=16,
+        pooled_projection_dim=16,
+        out_channels=4,
+    )
+    return diffusers.StableDiffusion3Pipeline(
+        **_text(folder, "", projection_dim=8),
+        **_text(folder, "_2", projection_dim=8),
+        text_encoder_3=T5EncoderModel(encoder),
+        tokenizer_3=T5TokenizerFast(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0),
+        transformer=transformer,
+        vae=_autoencoder(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
+def _text(folder: Path, suffix: str, **settings: Any) -> dict[str, Any]:
+    """A tokenizer and a text encoder, with a projection where one is asked for."""
+    from transformers import (
+        CLIPTextConfig,
+        CLIPTextModel,
+        CLIPTextModelWithProjection,
+        CLIPTokenizer,
+    )
+
+    size = save_tokenizer(folder / f"tokenizer{suffix}")
+    config = CLIPTextConfig(
+        vocab_size=size,
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        bos_token_id=size - 2,
+        eos_token_id=size - 1,
+        pad_token_id=size - 1,
+        **settings,
+    )
+    kind = CLIPTextModelWithProjection if "projection_dim" in settings else CLIPTextModel
+    return {
+        f"tokenizer{suffix}": CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}"),
+        f"text_encoder{suffix}": kind(config),
+    }
+
+
+def _unet(**settings: Any) -> Any:
+    import diffusers
+
+    return diffusers.UNet2DConditionModel(
+        **{
+            "sample_size": 8,
+            "block_out_channels": (8, 16),
+            "layers_per_block": 1,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "cross_attention_dim": 16,
+            "attention_head_dim": 4,
+            "norm_num_groups": 4,
+        }
+        | settings
+    )
+
+
+def _autoencoder(**settings: Any) -> Any:
+    import diffusers
+
+    return diffusers.AutoencoderKL(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        sample_size=16,
+        **settings,
+    )
+
+
 def detector_architecture() -> dict[str, Any]:
     return {
         "nc": len(NOUNS),
