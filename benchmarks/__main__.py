@@ -16,6 +16,7 @@ BENCHMARKS = {
     "generation": "pictures per second against the plain diffusers pipeline, on CPU and GPU",
     "sample_efficiency": "pictures until a target is found: learners and their peers",
     "search_success": "share of targets that tabular learners find, and the pictures it takes",
+    "serving": "pictures drawn by rldf serve for 8 clients, against direct batches of 8",
     "throughput": "steps, starts, drawing and the store, against their peers, and what it saves",
     "update_loop": "speed of Q-learning, single and vectorised, against the textbook",
     "table3": "the paper's Table 3 and Fig. 6, over many targets and seeds",

@@ -72,7 +72,7 @@ def from_deterministic_env(env: SingleEnvironment, terminal: Label) -> DecisionP
 
 
 def optimal_action_values(
-    process: DecisionProcess, gamma: float, tolerance: float = 1e-12
+    process: DecisionProcess, gamma: float, tolerance: float = 1e-14
 ) -> Floats:
     """Return Q*, float64 ``[n_states, n_actions]``, by value iteration (Sutton & Barto §4.4).
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_world import load_grammar, paint, painted_world
 
-from rldf_gym import atlas as atlas_module
 from rldf_gym.atlas import Atlas, AtlasError, default_path
+from rldf_gym.atlas import atlas as atlas_module
 from rldf_gym.goal import find_goal
 from rldf_gym.rewards import clip, coarse_gain, fine_gain, multi_semantic, partial_semantic
 from rldf_gym.store import Store

@@ -15,7 +15,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
 import rldf_gym.actions
 import rldf_gym.rewards
-import rldf_gym.vector_rewards
+import rldf_gym.vector.rewards
 from rldf_gym.generation import GenerationError
 from rldf_gym.goal import GuessWarning, load_picture
 
@@ -122,7 +122,7 @@ def test_a_second_run_draws_nothing_and_imports_no_torch(tmp_path):
     assert second[2:] == [0, False]
 
 
-@pytest.mark.parametrize("module", [rldf_gym.rewards, rldf_gym.vector_rewards, rldf_gym.actions])
+@pytest.mark.parametrize("module", [rldf_gym.rewards, rldf_gym.vector.rewards, rldf_gym.actions])
 def test_the_examples_in_the_docstrings_run(module, store, monkeypatch):
     monkeypatch.setenv("RLDF_STORE", str(store))
     results = doctest.testmod(module)

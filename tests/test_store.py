@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rldf_gym.database import StoreError
-from rldf_gym.schema import APPLICATION_ID, SCHEMA_VERSION
 from rldf_gym.store import Store, StoreWarning, default_path, drawn_key, pixels_key
+from rldf_gym.store.database import StoreError
+from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
 PICTURE = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
 KEY = drawn_key("generator", "a dog", 0)

@@ -20,9 +20,8 @@ import pytest
 from painted_world import PaintedGenerator, load_grammar, painted_arguments, painted_perception
 
 import rldf_gym
-from rldf_gym import upkeep
 from rldf_gym.atlas import Atlas
-from rldf_gym.store import Store, StoreWarning, drawn_key
+from rldf_gym.store import Store, StoreWarning, drawn_key, upkeep
 from rldf_gym.world import World
 
 gym.register_envs(rldf_gym)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from painted_world import painted_world
 
-from rldf_gym import store as store_module
-from rldf_gym.database import StoreError
-from rldf_gym.retention import parse_size
 from rldf_gym.store import Store, default_limit, drawn_key
+from rldf_gym.store import store as store_module
+from rldf_gym.store.database import StoreError
+from rldf_gym.store.retention import parse_size
 
 LIMIT = 400_000
 ROOM = 20

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rldf_gym import upkeep
-from rldf_gym.database import StoreError
-from rldf_gym.schema import TABLES
-from rldf_gym.store import Store, drawn_key
+from rldf_gym.store import Store, drawn_key, upkeep
+from rldf_gym.store.database import StoreError
+from rldf_gym.store.schema import TABLES
 
 N_PICTURES = 6
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from rldf_gym import upkeep
-from rldf_gym.database import StoreError
-from rldf_gym.lossless import encode
-from rldf_gym.schema import APPLICATION_ID, SCHEMA_VERSION
-from rldf_gym.store import Store, drawn_key
+from rldf_gym.store import Store, drawn_key, upkeep
+from rldf_gym.store.database import StoreError
+from rldf_gym.store.lossless import encode
+from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
 N_PICTURES = 70
 PICTURES = {

@@ -13,9 +13,8 @@ from painted_world import (
     painted_perception,
 )
 
-from rldf_gym import upkeep
 from rldf_gym.generation import PLACEHOLDER_GREY, PicturesUnavailableError
-from rldf_gym.store import Store
+from rldf_gym.store import Store, upkeep
 from rldf_gym.unavailable import UnavailablePictureWarning
 from rldf_gym.world import World
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_world import PaintedGenerator, load_grammar, paint, painted_arguments
 
-import rldf_gym.visited
+import rldf_gym.vector.visited
 from rldf_gym.actions import DOWN, UP
 from rldf_gym.errors import RLDFError
 from rldf_gym.grammar import compile_grammar
@@ -118,7 +118,7 @@ def test_it_walks_the_same_way_for_many_episodes(action_mode, autoreset_mode):
 
 
 def test_it_walks_the_same_way_in_a_world_too_large_for_a_dense_table(monkeypatch):
-    monkeypatch.setattr(rldf_gym.visited, "MOST_DENSE_STATES", SMALL.n_states - 1)
+    monkeypatch.setattr(rldf_gym.vector.visited, "MOST_DENSE_STATES", SMALL.n_states - 1)
     arguments = painted_arguments(SMALL, target=(1, 1, 1, 2))
     twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)
     envs = gym.make_vec("RLDF-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)

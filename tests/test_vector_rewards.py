@@ -14,7 +14,7 @@ from painted_world import (
 
 from rldf_gym.grammar import compile_grammar
 from rldf_gym.rewards import REWARDS, RewardError, UnrecognisedPenalty
-from rldf_gym.vector_rewards import (
+from rldf_gym.vector.rewards import (
     VECTOR_REWARDS,
     VectorClipReward,
     VectorMultiSemanticReward,

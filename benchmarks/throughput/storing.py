@@ -12,9 +12,9 @@ from tqdm import trange
 from benchmarks.results import Case
 from benchmarks.stored_world import stored_env
 from benchmarks.throughput.timing import Seconds, Work, in_turn, microseconds, ratio
-from rldf_gym import upkeep
-from rldf_gym.schema import PICTURES
-from rldf_gym.store import ModelOutput, Store, drawn_key
+from rldf_gym.store import Store, drawn_key, upkeep
+from rldf_gym.store.schema import PICTURES
+from rldf_gym.store.store import ModelOutput
 from rldf_gym.world import World
 
 SIZES = (10**3, 10**5, 10**6)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from rldf_gym.generation import PLACEHOLDER_GREY
 from rldf_gym.perception import Reading
-from rldf_gym.schema import unavailable_by
 from rldf_gym.store import Store
+from rldf_gym.store.schema import unavailable_by
 
 
 class UnavailablePictureWarning(UserWarning):

@@ -25,13 +25,13 @@ from rldf_gym.errors import RLDFError
 from rldf_gym.generation import Generator
 from rldf_gym.goal import Target, find_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
-from rldf_gym.infos import Infos, Mask, add_final, spread, with_masks
 from rldf_gym.perception import Perception, Reading
 from rldf_gym.rendering import text_frame
 from rldf_gym.rewards import DEFAULT_REWARD
-from rldf_gym.starting_states import Seeds, StartingStates
-from rldf_gym.vector_rewards import vector_reward_wrapper
-from rldf_gym.visited import Rows, VisitedStates
+from rldf_gym.vector.infos import Infos, Mask, add_final, spread, with_masks
+from rldf_gym.vector.rewards import vector_reward_wrapper
+from rldf_gym.vector.starting_states import Seeds, StartingStates
+from rldf_gym.vector.visited import Rows, VisitedStates
 
 States = NDArray[np.int64]
 Step = tuple[States, NDArray[np.float64], Mask, Mask, Infos]
@@ -61,7 +61,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     - ``"reset_mask"``: bool ``[n]``, which sub-environments to reset (default: all).
 
     ## Reward
-    As in `RLDFEnv`; ``reward=`` chooses a wrapper in ``rldf_gym.vector_rewards``.
+    As in `RLDFEnv`; ``reward=`` chooses a wrapper in ``rldf_gym.vector.rewards``.
 
     ## Episode End
     As in `RLDFEnv`. What follows is up to ``autoreset_mode``:

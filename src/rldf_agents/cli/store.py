@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from rldf_gym.upkeep import StoreInfo
+    from rldf_gym.store.upkeep import StoreInfo
 
 FAULTY = 1
 _FAULTS_SHOWN = 20
@@ -37,7 +37,7 @@ def info(store: File = None) -> None:
     """Tell what is in a store: rows and bytes of every model, and their last use."""
     from rich.console import Console
 
-    from rldf_gym import upkeep
+    from rldf_gym.store import upkeep
 
     facts = upkeep.info(_file(store))
     console = Console()
@@ -59,7 +59,7 @@ def verify(store: File = None) -> None:
     from rich.console import Console
     from tqdm import tqdm
 
-    from rldf_gym import upkeep
+    from rldf_gym.store import upkeep
 
     path, console = _file(store), Console()
     with tqdm(unit=" rows", leave=False, disable=None) as bar:
@@ -93,8 +93,8 @@ def prune(
     generator: Generator = None,
 ) -> None:
     """Delete rows from a store, and give their room back to the disk."""
-    from rldf_gym import upkeep
-    from rldf_gym.retention import parse_size
+    from rldf_gym.store import upkeep
+    from rldf_gym.store.retention import parse_size
 
     if size is None and unused_for is None and generator is None:
         raise typer.BadParameter("say what to delete: --size, --unused-for or --generator")
@@ -116,7 +116,7 @@ def export(
     """Write a store's pictures and metadata.jsonl, a folder for Hugging Face's imagefolder."""
     from tqdm import tqdm
 
-    from rldf_gym import upkeep
+    from rldf_gym.store import upkeep
 
     chosen = "" if generator is None else _fingerprint(generator)
     with tqdm(unit=" pictures", leave=False, disable=None) as bar:

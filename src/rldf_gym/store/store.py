@@ -2,7 +2,7 @@
 
 A picture is a pure function of (generator, prompt, seed), and what a model sees in it is a pure
 function of the picture (paper, Discussion 2: fixed seeding). Both are therefore worth keeping on
-disk: one SQLite file, shared by every run and every process of a user. `rldf_gym.schema` tells
+disk: one SQLite file, shared by every run and every process of a user. `schema` beside this tells
 what is in it; outputs of models know nothing of grammars: mapping them to axes is cheap and done
 anew.
 Pictures are lossless WebP, model outputs are safetensors; nothing is pickled.
@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.database import Database, StoreError
-from rldf_gym.lossless import decode, encode_all
-from rldf_gym.retention import evict, parse_size, touch
-from rldf_gym.schema import (
+from rldf_gym.store.database import Database, StoreError
+from rldf_gym.store.lossless import decode, encode_all
+from rldf_gym.store.retention import evict, parse_size, touch
+from rldf_gym.store.schema import (
     OUTPUTS,
     PICTURES,
     TABLES,

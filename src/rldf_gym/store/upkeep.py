@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from rldf_gym.database import Database, StoreError
-from rldf_gym.lossless import decode
-from rldf_gym.retention import SIZE_QUERY, evict
-from rldf_gym.schema import (
+from rldf_gym.store.database import Database, StoreError
+from rldf_gym.store.lossless import decode
+from rldf_gym.store.retention import SIZE_QUERY, evict
+from rldf_gym.store.schema import (
     OUTPUTS,
     PICTURES,
     SCHEMA_VERSION,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rldf_agents import cli_spending
+from rldf_agents.cli import spending
 
 if TYPE_CHECKING:
     from rldf_gym.generation import Generator as DrawsPictures
@@ -45,7 +45,7 @@ def build(
     store: Store = "default",
     atlas: File = None,
     device: Device = None,
-    max_generations: cli_spending.MaxGenerations = None,
+    max_generations: spending.MaxGenerations = None,
 ) -> None:
     """Draw and read every state that the store does not have yet, and write the atlas.
 
@@ -53,7 +53,7 @@ def build(
     """
     from rldf_agents.applications.atlas_search import build_atlas
 
-    allowed = cli_spending.with_limit(generator, max_generations)
+    allowed = spending.with_limit(generator, max_generations)
     world = _world(grammar, allowed, store, generation_seed, device)
     try:
         build_atlas(world, atlas, sample, seed)

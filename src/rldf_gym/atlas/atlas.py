@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.atlas_file import AtlasError, AtlasFile, AtlasIdentity, write_atlas
+from rldf_gym.atlas.atlas_file import AtlasError, AtlasFile, AtlasIdentity, write_atlas
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Reading

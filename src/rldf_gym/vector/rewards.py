@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from rldf_gym.goal import least_confidence
 from rldf_gym.grammar import Grammar
-from rldf_gym.infos import Infos, Mask, arrived
 from rldf_gym.perception import Reading
 from rldf_gym.rewards import (
     RewardError,
@@ -29,6 +28,7 @@ from rldf_gym.rewards import (
     refuse_without_scene,
     reward_wrapper,
 )
+from rldf_gym.vector.infos import Infos, Mask, arrived
 
 VectorEnv = gym.vector.VectorEnv[Any, Any, Any]
 Rewards = NDArray[np.float64]
@@ -54,7 +54,7 @@ class VectorReadingReward(_VectorWrapper, gym.utils.RecordConstructorArgs, abc.A
 
         Args:
             rewards: of the wrapped environment, float64 ``[n]``.
-            infos: tell of the pictures; see `rldf_gym.infos.arrived`.
+            infos: tell of the pictures; see `rldf_gym.vector.infos.arrived`.
         """
 
     def reset(
@@ -187,7 +187,7 @@ class VectorUnrecognisedPenalty(VectorReadingReward):
     Example:
         >>> import gymnasium as gym
         >>> import rldf_gym
-        >>> from rldf_gym.vector_rewards import VectorUnrecognisedPenalty
+        >>> from rldf_gym.vector.rewards import VectorUnrecognisedPenalty
         >>> envs = gym.make_vec("RLDF-v0", num_envs=3)
         >>> envs = VectorUnrecognisedPenalty(envs, penalty=5.0, terminal=True)
         >>> _ = envs.reset(seed=0)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from rldf_gym.errors import RLDFError
-from rldf_gym.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
+from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
 
 BUSY_SECONDS = 30.0
 MAPPED_BYTES = 2**31

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rldf_agents.cli import atlas, generators, serve, spending, store
+
 if TYPE_CHECKING:
     from rldf_agents.applications.search import SearchSettings
 
@@ -24,6 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Find what a picture means: an agent walks a grammar of prompts until it draws it.",
 )
+app.add_typer(store.app, name="store")
+app.add_typer(atlas.app, name="atlas")
+app.add_typer(generators.app, name="generators")
+app.command()(serve.serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,19 +89,26 @@ def search(
         typer.Option(help="Folder for the results; several pictures get a folder each in it."),
     ],
     grammar: Annotated[str, typer.Option(help="A shipped grammar, or a .lark file.")] = "base",
-    learner: Annotated[str, typer.Option(help="q_learning, sarsa or random.")] = "q_learning",
+    learner: Annotated[
+        str,
+        typer.Option(
+            help="factored_ucb, which draws the fewest pictures, dyna_q, linear_q_learning, "
+            "linear_sarsa, noisy_diffusion_gradient, q_learning, sarsa or random."
+        ),
+    ] = "factored_ucb",
     reward: Annotated[
         str, typer.Option(help="multi_semantic, partial_semantic or clip.")
     ] = "multi_semantic",
     steps: Annotated[int, typer.Option(help="The most steps to take.")] = 2000,
     seed: Annotated[int, typer.Option(help="Of the learner and its starts.")] = 0,
-    generator: Annotated[str, typer.Option(help="embedded or sd14.")] = "embedded",
+    generator: Annotated[str, typer.Option(help="See rldf generators.")] = "embedded",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:N or mps; default: the best there is.")
     ] = None,
     store: Annotated[
         str, typer.Option(help=f"File that keeps what was drawn; {_IN_MEMORY} keeps nothing.")
     ] = "default",
+    max_generations: spending.MaxGenerations = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Probability of a random action, 0 to 1.")
     ] = None,
@@ -122,7 +135,7 @@ def search(
         reward=reward,
         steps=steps,
         seed=seed,
-        generator=generator,
+        generator=spending.with_limit(generator, max_generations),
         device=device,
         store=None if store == _IN_MEMORY else store,
         epsilon=epsilon,
@@ -131,7 +144,7 @@ def search(
     )
     from rldf_agents.applications.batch import search_pictures
 
-    command = _command(pictures, settings, out)
+    command = _command(pictures, settings, out, max_generations)
     try:
         search_pictures(pictures, settings, out, command, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as interrupt:
@@ -153,7 +166,9 @@ def grammar(name: Annotated[str, typer.Argument(help="A shipped grammar, or a fi
         typer.echo(f"{axis.name:<{width}}  {values}")
 
 
-def _command(pictures: Sequence[Path], settings: SearchSettings, out: Path) -> str:
+def _command(
+    pictures: Sequence[Path], settings: SearchSettings, out: Path, max_generations: int | None
+) -> str:
     """What the user can type to have this search again; defaults that hurt nobody are left out."""
     words = ["rldf", "search", *map(str, pictures)]
     for name in ("grammar", "learner", "reward", "steps", "seed"):
@@ -161,8 +176,12 @@ def _command(pictures: Sequence[Path], settings: SearchSettings, out: Path) -> s
     default = type(settings)()
     for name in ("generator", "device", "store", "epsilon", "max_episode_steps"):
         value = getattr(settings, name)
+        # A generator with a spending limit is an object already.
+        value = value if isinstance(value, str | int | float | None) else value.name
         if value != getattr(default, name):
             words += [f"--{name.replace('_', '-')}", _IN_MEMORY if value is None else str(value)]
+    if max_generations is not None:
+        words += ["--max-generations", str(max_generations)]
     words += ["--keep-learning"] * settings.keep_learning
     return shlex.join([*words, "--out", str(out)])
 
@@ -194,7 +213,3 @@ def _print_warning(message: Warning | str, category: type[Warning], *_: Any, **_
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-if __name__ == "__main__":
-    main()

@@ -4,8 +4,8 @@ import re
 import sqlite3
 from collections.abc import Iterable
 
-from rldf_gym.database import StoreError
-from rldf_gym.schema import TABLES, this_hour
+from rldf_gym.store.database import StoreError
+from rldf_gym.store.schema import TABLES, this_hour
 
 SIZE_QUERY = (
     "SELECT (page_count - freelist_count) * page_size"

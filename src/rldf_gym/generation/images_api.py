@@ -1,0 +1,283 @@
+"""Any server that speaks OpenAI's Images API, asked through the `openai` client.
+
+OpenAI itself, and whatever else answers `/v1/images/generations`: local servers, `rldf serve`.
+The key is read from the environment when a request needs it, and is kept nowhere.
+"""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.addresses import is_loopback
+from rldf_gym.generation.contracts import GenerationError, PicturesUnavailableError
+from rldf_gym.generation.images_api_replies import (
+    Picture,
+    Refusal,
+    describe_failure,
+    find_model,
+    find_refusal,
+    read_picture,
+)
+from rldf_gym.generation.images_api_settings import ImagesApiSettings
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+OPENAI = "openai:"
+"""What the name of a model behind an Images API begins with: `openai:<model>`."""
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+
+_CONNECT_SECONDS = 5.0
+
+_NO_KEY = "none"
+"""Sent to a server of this machine when no key is set: the protocol wants some word."""
+
+# GPT image models always give base64 and refuse response_format; all others take it.
+_WITHOUT_RESPONSE_FORMAT = ("gpt-image", "chatgpt-image")
+
+
+class ImagesApiGenerator:
+    """Draws prompts on a server; meets the `Generator` and `LimitedVocabulary` protocols.
+
+    A picture is what the server first drew for a prompt: the store keeps it and asks never again.
+    Where the server takes a seed, it is sent, and the same picture can be had again.
+
+    Args:
+        settings: the model, the server, and how it is asked.
+
+    Raises:
+        GenerationError: OPENAI_BASE_URL is no address.
+    """
+
+    def __init__(self, settings: ImagesApiSettings) -> None:
+        self.settings = settings
+        self.name = f"{OPENAI}{settings.model}"
+        self.generations = 0
+        self._server = settings.server()
+        # What was drawn for a call that failed; on a paid server it should not be paid for twice.
+        self._kept: dict[tuple[str, int], Picture | Refusal] = {}
+        self._shape: tuple[int, ...] | None = settings.shape()
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sha256 hex of everything that is known to decide pixels.
+
+        From `rldf serve`, it is the fingerprint of the generator behind it: pictures are the same
+        as if that drew on this machine, they share the store's entries, and a server started with
+        another model is another generator. Any other server's models are known by the server's
+        address and their name only.
+
+        Raises:
+            GenerationError: the server has to be asked and does not answer.
+        """
+        if self._served:
+            return str(self._served["fingerprint"])
+        recipe = {
+            "images_api": self._server.url,
+            "model": self.settings.model,
+            "size": self._size,
+            "quality": self.settings.quality,
+            "seed": self._sends_seed,
+        }
+        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def known_words(self) -> frozenset[str] | None:
+        """Words that the model behind `rldf serve` was trained on; None where all are understood.
+
+        Raises:
+            GenerationError: the server has to be asked and does not answer.
+        """
+        words = self._served.get("known_words")
+        return None if words is None else frozenset(words)
+
+    @property
+    def perception(self) -> str:
+        """Name of the perception that goes with these pictures."""
+        return str(self._served.get("perception", "photos"))
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures are asked for at once."""
+        return self.settings.concurrency
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine, so that nobody is paid."""
+        return is_loopback(self._server.host)
+
+    def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
+        """Have one picture drawn for every prompt with the seed beside it.
+
+        What was drawn before a failure is kept in memory: the same call again goes on from there.
+
+        Args:
+            prompts: `[n]` sentences.
+            seeds: `[n]` whole numbers; they mean something only where the server takes them.
+
+        Returns:
+            uint8 `[n, H, W, 3]`, RGB.
+
+        Raises:
+            PicturesUnavailableError: a safety filter refused some of them, or a picture is black;
+                it carries the others.
+            GenerationError: the server cannot be reached, refuses the key or the request, or its
+                reply is no picture; or `max_generations` would be exceeded.
+        """
+        asked = [(prompt, int(seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
+        if missing := [pair for pair in dict.fromkeys(asked) if pair not in self._kept]:
+            client = self._client
+            self._spend(len(missing))
+            self._draw_all(client, missing)
+        results = [self._kept[pair] for pair in asked]
+        pictures = self._stack(results)
+        for pair in asked:
+            self._kept.pop(pair, None)
+        reasons = {place: r.reason for place, r in enumerate(results) if isinstance(r, Refusal)}
+        if reasons:
+            raise PicturesUnavailableError(self.name, prompts, reasons, pictures)
+        return pictures
+
+    def _spend(self, n_pictures: int) -> None:
+        limit = self.settings.max_generations
+        if limit is not None and self.generations + n_pictures > limit:
+            raise GenerationError(
+                f"{self.name!r} was asked for {self.generations} pictures and {n_pictures} more"
+                f" would exceed max_generations={limit}; what was drawn is in the store: give a"
+                " higher limit to go on"
+            )
+        # Counted before they are asked for: a picture that never arrives may have to be paid.
+        self.generations += n_pictures
+
+    def _draw_all(self, client: "OpenAI", pairs: Sequence[tuple[str, int]]) -> None:
+        """Draw side by side into `_kept`; the first failure stops what has not begun."""
+        with ThreadPoolExecutor(min(self.settings.concurrency, len(pairs))) as threads:
+            futures = [threads.submit(self._draw, client, *pair) for pair in pairs]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+            finally:
+                threads.shutdown(cancel_futures=True)
+                self.generations -= sum(future.cancelled() for future in futures)
+        for future in futures:
+            if not future.cancelled():
+                future.result()
+
+    def _draw(self, client: "OpenAI", prompt: str, seed: int) -> None:
+        import openai
+
+        drawn: Picture | Refusal
+        try:
+            reply = client.images.generate(prompt=prompt, n=1, **self._request(seed))
+        except (openai.OpenAIError, ValueError) as error:
+            refusal = find_refusal(error)
+            if refusal is None:
+                raise self._failure(error) from None
+            drawn = Refusal(self._without_key(refusal))
+        else:
+            self._refuse_another_model(reply)
+            drawn = read_picture(reply, self.name, self._size)
+        self._kept[prompt, seed] = drawn
+
+    def _request(self, seed: int) -> dict[str, Any]:
+        request: dict[str, Any] = {"model": self.settings.model}
+        if self.settings.model.startswith(_WITHOUT_RESPONSE_FORMAT):
+            request["output_format"] = "png"
+        else:
+            request["response_format"] = "b64_json"
+        if self._size is not None:
+            request["size"] = self._size
+        if self.settings.quality is not None:
+            request["quality"] = self.settings.quality
+        if self._sends_seed:
+            request["extra_body"] = {"seed": seed}
+        return request
+
+    def _refuse_another_model(self, reply: Any) -> None:
+        drawn_by = (getattr(reply, "model_extra", None) or {}).get("fingerprint")
+        if self._served and drawn_by != self.fingerprint:
+            raise GenerationError(
+                f"the server at {self._server.url} now draws with another model than when this run"
+                " began; start anew, so that their pictures are not mixed"
+            )
+
+    def _stack(self, results: Sequence[Picture | Refusal]) -> NDArray[np.uint8]:
+        shapes = {result.shape for result in results if not isinstance(result, Refusal)}
+        if len(shapes) > 1:
+            sizes = ", ".join(sorted(f"{width}x{height}" for height, width, _ in shapes))
+            raise GenerationError(
+                f"{self.name!r} drew pictures of several sizes ({sizes}); ask for one: size='...'"
+            )
+        self._shape = next(iter(shapes), self._shape)
+        blank = np.zeros(self._shape or (1, 1, 3), np.uint8)
+        if not results:
+            return np.empty((0, *blank.shape), np.uint8)
+        return np.stack([blank if isinstance(r, Refusal) else r for r in results])
+
+    @property
+    def _size(self) -> str | None:
+        """The size asked for; None leaves it to the server."""
+        return self.settings.size or ("1024x1024" if self._server.is_openai else None)
+
+    @property
+    def _sends_seed(self) -> bool:
+        chosen = self.settings.sends_seed
+        return not self._server.is_openai if chosen is None else chosen
+
+    @functools.cached_property
+    def _served(self) -> dict[str, Any]:
+        """What `rldf serve` says of its model; empty for any other server."""
+        if self._server.is_openai:
+            return {}
+        client = self._client
+        import openai
+
+        try:
+            return find_model(client.models.list(), self.settings.model)
+        except (openai.OpenAIError, ValueError) as error:
+            # Many servers draw and list nothing.
+            if isinstance(error, openai.APIStatusError) and error.status_code in (404, 405, 501):
+                return {}
+            raise self._failure(error) from None
+
+    def _failure(self, error: Exception) -> GenerationError:
+        """What to raise, in place of an error whose text may repeat the key."""
+        told = describe_failure(error, self._server.url, self.settings)
+        return GenerationError(f"{self.name!r}: {self._without_key(told)}")
+
+    def _without_key(self, text: str) -> str:
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        return text.replace(key, "[the key]") if key else text
+
+    @functools.cached_property
+    def _client(self) -> "OpenAI":
+        try:
+            from openai import OpenAI, Timeout
+        except ImportError as absent:
+            raise GenerationError(
+                f"{self.name!r} needs the openai package: pip install 'rldf-gym[openai]'"
+            ) from absent
+        self._key()
+        return OpenAI(
+            api_key=self._key,
+            base_url=self._server.url,
+            max_retries=self.settings.max_retries,
+            # A server that is there accepts at once, however long it then draws.
+            timeout=Timeout(self.settings.timeout, connect=_CONNECT_SECONDS),
+        )
+
+    def _key(self) -> str:
+        key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not key and not self.is_local:
+            raise GenerationError(
+                f"{self.name!r}: {KEY_VARIABLE} is not set, and {self._server.url} is not on this"
+                " machine; set it to your key (to any word if the server asks for none)"
+            )
+        return key or _NO_KEY

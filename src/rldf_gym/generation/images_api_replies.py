@@ -1,0 +1,156 @@
+"""What the servers of an Images API answer: pictures, refusals, and what went wrong."""
+
+import base64
+import binascii
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.generation.contracts import GenerationError
+from rldf_gym.generation.images_api_settings import ImagesApiSettings
+
+Picture = NDArray[np.uint8]
+
+UNAVAILABLE = "picture_unavailable"
+"""Code of the error by which `rldf serve` says that a picture does not exist."""
+
+# OpenAI's DALL-E and GPT image models, Azure's two, and ours.
+_REFUSALS = frozenset(
+    {
+        "content_policy_violation",
+        "moderation_blocked",
+        "content_filter",
+        "contentFilter",
+        UNAVAILABLE,
+    }
+)
+_BLACK = "an all-black picture: the model overflowed, or a safety checker refused it"
+_FORMATS = ("PNG", "WEBP", "JPEG")
+"""What servers send; each further reader of Pillow's is one more that a hostile one could abuse."""
+
+_LONGEST_MESSAGE = 500
+"""Characters of a server's own words that are repeated."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A picture that the server will never give.
+
+    Attributes:
+        reason: why, in the server's words.
+    """
+
+    reason: str
+
+
+def find_refusal(error: Exception) -> str | None:
+    """Why the server will never give a picture; None where something else went wrong."""
+    import openai
+
+    is_refusal = isinstance(error, openai.BadRequestError) and error.code in _REFUSALS
+    return _said(error) if is_refusal else None
+
+
+def find_model(listing: Any, model: str) -> dict[str, Any]:
+    """What `rldf serve` says of a model, from what the client made of ``/v1/models``.
+
+    Returns:
+        "fingerprint" (always), "known_words", "perception"; empty where the server is another, or
+        does not have the model.
+    """
+    for listed in getattr(listing, "data", None) or ():
+        if getattr(listed, "id", None) == model:
+            told = (getattr(listed, "model_extra", None) or {}).get("generator")
+            if isinstance(told, dict) and isinstance(told.get("fingerprint"), str):
+                return told
+    return {}
+
+
+def read_picture(reply: Any, name: str, size: str | None) -> Picture | Refusal:
+    """The picture uint8 `[H, W, 3]` in a reply.
+
+    Args:
+        reply: what the client made of it.
+        name: of the generator, for messages.
+        size: what was asked for, "WxH"; None where the server chooses.
+
+    Raises:
+        GenerationError: the reply has no picture, or one of another size.
+    """
+    from PIL import Image
+
+    content = _encoded_picture(reply, name)
+    try:
+        file = io.BytesIO(base64.b64decode(content, validate=True))
+        with Image.open(file, formats=_FORMATS) as opened:
+            picture = np.array(opened.convert("RGB"))
+    except binascii.Error as error:
+        raise GenerationError(f"{name!r}: the reply's base64 is damaged ({error})") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GenerationError(f"{name!r}: the reply is no picture ({error})") from error
+    height, width, _ = picture.shape
+    if size is not None and size != f"{width}x{height}":
+        raise GenerationError(f"{name!r}: asked for {size}, the server drew {width}x{height}")
+    return picture if picture.any() else Refusal(_BLACK)
+
+
+def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) -> str:
+    """What went wrong and what mends it.
+
+    Args:
+        error: of the client, after its retries.
+        url: of the server.
+        settings: with which it was asked.
+    """
+    import openai
+
+    tries = f"after {settings.max_retries + 1} tries"
+    match error:
+        case openai.APITimeoutError():
+            return f"the server at {url} did not answer in {settings.timeout:g} seconds, {tries}"
+        case openai.APIConnectionError():
+            return (
+                f"the server at {url} cannot be reached, {tries}: is it running, and is the"
+                f" address right? [{error.__cause__ or error}]"
+            )
+        case openai.AuthenticationError() | openai.PermissionDeniedError():
+            return (
+                f"the server at {url} refuses the key; OPENAI_API_KEY must hold the right one"
+                f" [{_said(error)}]"
+            )
+        case openai.NotFoundError():
+            return f"the server at {url} has no model {settings.model!r} [{_said(error)}]"
+        case openai.RateLimitError():
+            return (
+                f"the server at {url} refuses further requests, {tries}: too many at once"
+                f" (concurrency={settings.concurrency}), or the credit is used up [{_said(error)}]"
+            )
+        case openai.APIStatusError():
+            return f"the server at {url} answered {error.status_code}: {_said(error)}"
+    return f"the reply of the server at {url} makes no sense: {error}"
+
+
+def _encoded_picture(reply: Any, name: str) -> str:
+    data = getattr(reply, "data", None)
+    if not isinstance(data, list) or len(data) != 1:
+        found = len(data) if isinstance(data, list) else "no list of"
+        raise GenerationError(f"{name!r}: the reply has {found} pictures where one was asked for")
+    content = getattr(data[0], "b64_json", None)
+    if not isinstance(content, str) or not content:
+        instead = "an address (url)" if getattr(data[0], "url", None) else "nothing"
+        raise GenerationError(
+            f"{name!r}: the reply has {instead} in place of the pixels (b64_json), which the"
+            " server does not send"
+        )
+    return content
+
+
+def _said(error: Any) -> str:
+    """The server's own words, on one line."""
+    body = error.body
+    message = body.get("message") if isinstance(body, dict) else None
+    text = " ".join(str(message or error).split())
+    return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

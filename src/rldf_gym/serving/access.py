@@ -1,0 +1,110 @@
+"""What stands before the app: who may ask, how much, and the count of it all."""
+
+import hmac
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rldf_gym.serving.errors import RequestError
+from rldf_gym.serving.metrics import Metrics
+
+LARGEST_BODY = 64 * 1024
+"""Bytes of a request; many times the longest prompt."""
+
+OPEN_PATHS = frozenset({"/health"})
+"""What needs no token: it tells nothing but that the server is up."""
+
+_PATHS = frozenset({"/health", "/metrics", "/v1/models", "/v1/images/generations"})
+
+
+class CountedRequests:
+    """Counts and times every request, also those that are turned away."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status, start = 500, time.perf_counter()
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            # Any path can be asked for: those that do not exist share one label.
+            path = scope["path"] if scope["path"] in _PATHS else "other"
+            self._metrics.answered(path, status, time.perf_counter() - start)
+
+
+class BearerToken:
+    """Turns away who does not know the token."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is allowed to pass."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._is_known(scope):
+            await self._app(scope, receive, send)
+            return
+        error = RequestError(
+            401,
+            "this server wants its token: Authorization: Bearer <token>",
+            "invalid_api_key",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+        await error.response()(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        scheme, _, token = given.partition(b" ")
+        # In constant time: an answer's delay must not tell how much of a guess was right.
+        return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
+
+
+class LimitedBody:
+    """Reads a request's body before anything else does, and gives up on a large one."""
+
+    def __init__(self, app: ASGIApp, limit: int = LARGEST_BODY) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on what is small enough."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._limit:
+                error = RequestError(
+                    413, f"a request has at most {self._limit} bytes", "request_too_large"
+                )
+                await error.response()(scope, receive, send)
+                return
+        await self._app(scope, _replayed(body, receive), send)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """A body that was read already, then what else the client does."""
+    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def read() -> Message:
+        return left.pop() if left else await receive()
+
+    return read

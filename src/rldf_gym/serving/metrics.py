@@ -1,0 +1,74 @@
+"""What a server counts and times, in Prometheus' text format."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+
+_BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """Counters of one server; this process's memory and processor time are among them (Linux)."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "rldf_requests", "Requests answered.", ["path", "status"], registry=registry
+        )
+        self._request_seconds = Histogram(
+            "rldf_request_seconds",
+            "From a request's head to the end of its answer.",
+            ["path"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._pictures = Counter("rldf_pictures", "Pictures drawn.", registry=registry)
+        self._batch_size = Histogram(
+            "rldf_batch_size", "Pictures in a batch.", buckets=_BATCH_SIZES, registry=registry
+        )
+        self._full_batches = Counter(
+            "rldf_full_batches", "Batches that had no room for another picture.", registry=registry
+        )
+        self._batch_seconds = Histogram(
+            "rldf_batch_seconds", "Drawing one batch.", buckets=_SECONDS, registry=registry
+        )
+        self._queued = Gauge(
+            "rldf_queued_pictures", "Pictures that wait to be drawn.", registry=registry
+        )
+        self._drawing = Gauge(
+            "rldf_drawing_pictures", "Pictures in the batch being drawn.", registry=registry
+        )
+
+    def watch_queue(self, length: Callable[[], int]) -> None:
+        """Ask this how many pictures are waiting, whenever somebody looks."""
+        self._queued.set_function(length)
+
+    def answered(self, path: str, status: int, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(path, str(status)).inc()
+        self._request_seconds.labels(path).observe(seconds)
+
+    @contextlib.contextmanager
+    def drawing(self, n_pictures: int, *, is_full: bool) -> Iterator[None]:
+        """Count and time a batch, which is drawn while the context lasts."""
+        self._drawing.set(n_pictures)
+        with self._batch_seconds.time():
+            yield
+        self._drawing.set(0)
+        self._pictures.inc(n_pictures)
+        self._batch_size.observe(n_pictures)
+        self._full_batches.inc(is_full)
+
+    def text(self) -> bytes:
+        """Everything, as Prometheus reads it."""
+        return generate_latest(self._registry)

@@ -1,0 +1,192 @@
+"""Pictures that many clients ask for, drawn in full batches by one thread."""
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rldf_gym.batches import batch_size
+from rldf_gym.generation import Generator, PicturesUnavailableError
+from rldf_gym.serving.errors import ServingError
+from rldf_gym.serving.metrics import Metrics
+
+Picture = NDArray[np.uint8]
+
+_REMEMBERED = 8
+"""Batches by which it is judged how many clients there are."""
+
+logger = logging.getLogger("uvicorn.error")
+
+
+class QueueFullError(Exception):
+    """More pictures wait already than may."""
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A picture that the generator does not give.
+
+    Attributes:
+        reason: why, in the generator's words.
+    """
+
+    reason: str
+
+
+Outcome = Picture | Unavailable
+
+
+@dataclass(frozen=True)
+class QueueSettings:
+    """How requests are gathered into batches.
+
+    Attributes:
+        max_batch: pictures drawn at once; None for as many as the generator says.
+        max_wait: seconds that an idle model waits, with some requests at hand, for as many as
+            there lately were.
+        max_queue: pictures that may wait; what comes beyond them is turned away.
+
+    Raises:
+        ServingError: a number out of range.
+    """
+
+    max_batch: int | None = None
+    max_wait: float = 0.05
+    max_queue: int = 256
+
+    def __post_init__(self) -> None:
+        if self.max_batch is not None and self.max_batch < 1:
+            raise ServingError(f"max_batch is {self.max_batch}; give at least 1")
+        if not 0 <= self.max_wait <= 10:
+            raise ServingError(f"max_wait is {self.max_wait}; give 0 to 10 seconds")
+        if self.max_queue < 1:
+            raise ServingError(f"max_queue is {self.max_queue}; give at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    prompt: str
+    seed: int
+    outcome: "asyncio.Future[Outcome]"
+
+
+class PictureQueue:
+    """Draws what requests ask for, in batches, in the order of their arrival.
+
+    A batch begins when it is full, or when as many wait as lately did at once, or after
+    `max_wait`. So a lone client never waits, and clients that take turns with the model, asking
+    for the next picture when they have the last, come to share one batch: without the wait they
+    would stay split into small batches that follow each other.
+    """
+
+    def __init__(self, generator: Generator, settings: QueueSettings, metrics: Metrics) -> None:
+        self._generator = generator
+        self._settings = settings
+        self._metrics = metrics
+        self._waiting: deque[_Job] = deque()
+        self._recent: deque[int] = deque(maxlen=_REMEMBERED)
+        self._arrival = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "generator")
+        metrics.watch_queue(self.__len__)
+
+    def __len__(self) -> int:
+        """How many pictures wait."""
+        return len(self._waiting)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Draw while the context lasts; who leaves it has awaited everything it wants."""
+        worker = asyncio.create_task(self._work())
+        try:
+            yield
+        finally:
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+            self._thread.shutdown(cancel_futures=True)
+
+    async def draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:
+        """Have pictures drawn; a cancelled call takes what still waits out of the queue.
+
+        Raises:
+            QueueFullError: too many are waiting; none of these was queued.
+            Exception: what the generator raised for one of these.
+        """
+        if len(self._waiting) + len(prompts) > self._settings.max_queue:
+            raise QueueFullError
+        loop = asyncio.get_running_loop()
+        jobs = [_Job(p, s, loop.create_future()) for p, s in zip(prompts, seeds, strict=True)]
+        self._waiting.extend(jobs)
+        self._arrival.set()
+        try:
+            outcomes = await asyncio.gather(*(job.outcome for job in jobs), return_exceptions=True)
+        except asyncio.CancelledError:
+            self._waiting = deque(job for job in self._waiting if job not in jobs)
+            raise
+        return list(_raise_first(outcomes))
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            size = self._settings.max_batch or batch_size(self._generator)
+            batch = await self._gather(size)
+            with self._metrics.drawing(len(batch), is_full=len(batch) >= size):
+                outcomes = await loop.run_in_executor(self._thread, self._outcomes, batch)
+            self._recent.append(len(batch) + len(self._waiting))
+            for job, outcome in zip(batch, outcomes, strict=True):
+                _settle(job.outcome, outcome)
+
+    async def _gather(self, size: int) -> list[_Job]:
+        """The next batch, of 1 to so many."""
+        await self._until(1, None)
+        await self._until(min(size, max(self._recent, default=1)), self._settings.max_wait)
+        return [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+
+    async def _until(self, n_waiting: int, seconds: float | None) -> None:
+        """Wait until so many pictures are wanted, for so long at most."""
+
+        async def arrivals() -> None:
+            while len(self._waiting) < n_waiting:
+                self._arrival.clear()
+                await self._arrival.wait()
+
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(arrivals(), seconds)
+
+    def _outcomes(self, jobs: Sequence[_Job]) -> list[Outcome | Exception]:
+        """What becomes of each; where all fail together, each is tried alone."""
+        try:
+            drawn = self._generator([job.prompt for job in jobs], [job.seed for job in jobs])
+            return list(drawn)
+        except PicturesUnavailableError as error:
+            return [
+                Unavailable(error.reasons[place]) if place in error.reasons else picture
+                for place, picture in enumerate(error.pictures)
+            ]
+        except Exception as error:  # generators run libraries that raise their own kinds
+            if len(jobs) > 1:
+                return [outcome for job in jobs for outcome in self._outcomes([job])]
+            logger.exception("a picture could not be drawn")
+            return [error]
+
+
+def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome | Exception) -> None:
+    if future.done():  # the client is gone
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _raise_first(outcomes: Iterable[Outcome | BaseException]) -> Iterable[Outcome]:
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome
