@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import numpy as np
@@ -408,14 +408,16 @@ class TestSearch:
 )
 def test_64_clients_get_what_they_ask_for_in_full_batches_and_bounded_memory(seconds):
     generator = NoiseGenerator(seconds=0.01)
-    with served(generator, max_batch=16) as url, httpx.Client(timeout=60) as http:
+    with served(generator, max_batch=16) as url, ExitStack() as opened:
+        # One each: a client shared by threads may close a connection that another just took.
+        http = [opened.enter_context(httpx.Client(timeout=60)) for _ in range(64)]
 
         def draw(number: int) -> int:
             n_drawn = 0
             while time.perf_counter() < end:
                 prompt = f"dog {number} {n_drawn}"
                 body = {"prompt": prompt, "seed": number}
-                answer = http.post(f"{url}/images/generations", json=body)
+                answer = http[number].post(f"{url}/images/generations", json=body)
                 picture = from_base64(answer.raise_for_status().json()["data"][0]["b64_json"])
                 np.testing.assert_array_equal(picture, noise(prompt, number))
                 n_drawn += 1

@@ -107,12 +107,18 @@ def build(folder: Path) -> Atlas:
     )
 
 
-def build_until_killed(folder: Path, seconds: float) -> None:
+def build_until_killed(folder: Path, n_begun: int, seconds: float) -> list[str]:
+    """Build, and kill so long after so many pictures were begun; the prompts of those."""
+    log = folder / "drawn.txt"
+    log.write_text("")
     process = multiprocessing.get_context("fork").Process(target=build, args=(folder,))
     process.start()
+    while process.is_alive() and log.read_text().count("\n") < n_begun:
+        time.sleep(0.001)
     process.join(seconds)
     process.kill()
     process.join()
+    return log.read_text().splitlines()
 
 
 def in_store(folder: Path) -> set[str]:
@@ -134,10 +140,9 @@ def test_an_atlas_build_killed_anywhere_goes_on_and_draws_nothing_twice(tmp_path
     seconds = time.monotonic() - started
     found_half_done = 0
     for _ in range(n_kills):
-        before, log = in_store(folder), folder / "drawn.txt"
-        log.unlink(missing_ok=True)
-        build_until_killed(folder, chance.uniform(0, 2.5 * seconds / n_kills))
-        drawn = log.read_text().splitlines() if log.exists() else []
+        before = in_store(folder)
+        # By pictures as well as by time, so that slow and fast machines are killed half done.
+        drawn = build_until_killed(folder, chance.randrange(240), chance.uniform(0, seconds / 10))
         found_half_done += 0 < len(in_store(folder)) < 480
         assert before.isdisjoint(drawn)
         assert upkeep.verify(folder / "store.sqlite") == []
