@@ -41,7 +41,7 @@ class _Plan:
         targets: how many, the first ones.
         sb3_targets: the same for Stable-Baselines3, which takes milliseconds a step.
         budgets: unique generations granted to a search.
-        n_seeds: for each target.
+        n_seeds: for each target, of its own: no two targets share a starting state.
     """
 
     targets: Mapping[str, int]
@@ -90,7 +90,7 @@ def _cases(plan: _Plan) -> Iterator[Case]:
         for number, target in enumerate(list(WORLDS[world].targets)[:n_targets]):
             for searcher in SEARCHERS.values():
                 if searcher.kind != "sb3" or number < plan.sb3_targets[world]:
-                    for seed in range(plan.n_seeds):
+                    for seed in range(number * plan.n_seeds, (number + 1) * plan.n_seeds):
                         case = {"world": world, "target": target, "searcher": searcher.name}
                         yield {**case, "seed": seed, "budget": plan.budgets[world]}
 

@@ -45,8 +45,8 @@ column compares with the best of Stable-Baselines3, Optuna, random search and hi
 targets that both searched for: above 1 is better than it. Coordinate search tries one axis's values
 after another by jumping along the axis; it is here to show what that freedom is worth, and no bar
 names it. Optuna's TPE runs with its own defaults and, "tuned", with the best settings found on base
-and extended. Hill climbing moves to neighbours one move away, and sideways on plateaus. All targets
-share the same seeds, and thereby starting states: the intervals are about these."""
+and extended. Hill climbing moves to neighbours one move away, and sideways on plateaus. Every
+target has seeds, and thereby starting states, of its own; all who search for it share them."""
 
 
 def report(results: Results) -> Report:

@@ -5,7 +5,7 @@ import math
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import SupportsIndex
 
 import numpy as np
@@ -211,8 +211,9 @@ class Grammar:
         return f"Grammar({self.name!r}: {axes} = {self.n_states} states)"
 
 
+@lru_cache(maxsize=16)
 def compile_grammar(source: str, name: str = "grammar") -> Grammar:
-    """Compile the text of a ``.lark`` file into axes.
+    """Compile the text of a ``.lark`` file into axes; the same text gives the same `Grammar`.
 
     Args:
         source: A plain Lark grammar. With ``%ignore " "`` the words of a prompt are set apart by
