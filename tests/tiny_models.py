@@ -340,7 +340,11 @@ def _save_ultralytics(folder: Path, kind: str, config: dict[str, Any]) -> Path:
 
     import torch
     from safetensors.torch import save_file
-    from ultralytics.nn import tasks
+
+    from rldf_gym.perception.weights import private_ultralytics
+
+    with private_ultralytics():
+        from ultralytics.nn import tasks
 
     torch.manual_seed(0)
     network = getattr(tasks, kind)(copy.deepcopy(config["architecture"]), verbose=False)

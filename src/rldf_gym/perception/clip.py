@@ -93,7 +93,9 @@ class OpenClip:
 
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, Any, torch.device]":
-        """Model, tokenizer and device."""
+        """Model, tokenizer and device; convolutions' kernels want channels-last memory."""
+        import torch
+
         device = open_device(self._device, PerceptionError)
         self._folder.check()
         source = f"local-dir:{self._folder.path}"
@@ -108,7 +110,7 @@ class OpenClip:
                     f"{self._folder.path / _WEIGHTS_FILE} does not fit {_CONFIG_FILE} [{error}]; "
                     f"{self._folder.mend}"
                 ) from error
-        return model.eval(), tokenizer, device
+        return model.eval().to(memory_format=torch.channels_last), tokenizer, device
 
 
 def _prepare(pictures: "torch.Tensor", settings: dict[str, Any]) -> "torch.Tensor":

@@ -63,6 +63,7 @@ def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
     folder.check()
     architecture = read_config(folder, {"architecture": dict})["architecture"]
     with private_ultralytics(), silence():
+        import torch
         from safetensors.torch import load_file
         from ultralytics.nn import tasks
 
@@ -70,7 +71,9 @@ def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
             # ultralytics writes into the architecture that it is given.
             network = getattr(tasks, kind)(copy.deepcopy(architecture), verbose=False)
             network.load_state_dict(load_file(folder.path / WEIGHTS_FILE))
-            return network.float().eval().fuse(verbose=False).to(device)
+            network = network.float().eval().fuse(verbose=False)
+            # What the kernels of convolutions want.
+            return network.to(device, memory_format=torch.channels_last)
         except Exception as error:  # parsing an architecture fails in as many ways as it has words
             raise PerceptionError(
                 f"{folder.path / WEIGHTS_FILE} does not fit the architecture in {CONFIG_FILE} "
