@@ -24,7 +24,7 @@ from benchmarks.sample_efficiency.peers import (
 from benchmarks.sample_efficiency.report import report
 from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger, Watched, follow
 from benchmarks.sample_efficiency.verdicts import verdicts
-from benchmarks.sample_efficiency.worlds import WORLDS, straight_walk
+from benchmarks.sample_efficiency.worlds import WORLDS, straight_walk, told_walk
 from benchmarks.synthetic_world import TabularGenerator, synthetic_arguments, synthetic_grammar
 from rldf_gym.grammar import load_grammar
 from tests.painted_world import painted_arguments
@@ -192,6 +192,16 @@ def test_a_straight_walk_is_as_long_as_the_mean_over_all_pairs_of_states():
     apart = np.abs(states[:, np.newaxis] - states).sum(axis=2)
     pairs = len(states) * (len(states) - 1)
     assert straight_walk("actions") == pytest.approx(1 + apart.sum() / pairs)
+
+
+def test_a_told_walk_is_as_long_as_the_mean_over_all_pairs_of_states():
+    states = load_grammar("actions").states()
+    start, goal = states[:, None], states[None]
+    tops = states.max(axis=0)
+    # Up to the end of an axis, and then down from where it started.
+    tried = np.where(goal >= start, goal - start, tops - goal)
+    pairs = len(states) * (len(states) - 1)
+    assert told_walk("actions") == pytest.approx(1 + tried.sum() / pairs)
 
 
 class TestSyntheticWorld:

@@ -11,8 +11,8 @@ from benchmarks.figures import COLOURS, curve_with_band, house_style, new_figure
 from benchmarks.results import Report, Results
 from benchmarks.sample_efficiency.costs import Measured
 from benchmarks.sample_efficiency.searchers import SEARCHERS
-from benchmarks.sample_efficiency.verdicts import lead, verdicts
-from benchmarks.sample_efficiency.worlds import WORLDS, straight_walk
+from benchmarks.sample_efficiency.verdicts import TIMES_FEWER, lead, verdicts
+from benchmarks.sample_efficiency.worlds import BASE, WORLDS, straight_walk, told_walk
 from rldf_agents.aggregation import Estimate, SearchCost, success_curve
 
 if TYPE_CHECKING:
@@ -35,9 +35,11 @@ hill climbing and coordinate search may jump to any state and pay for it alike; 
 free for all. Everyone has one setting for all targets, sees rewards only (`multi_semantic`), and is
 cut off at the world's budget."""
 _FLOOR = """\
-What bounds the ratio from above is that a learner walks while a peer may jump. One that knew the
-goal beforehand and walked straight there would look at this many pictures on average: {walks}. In a
-small world that leaves little room below a peer that jumps."""
+What bounds the ratio from above is that a learner walks while a peer may jump. A walker that knew
+the goal beforehand would look at this many pictures on average: {straight}. One that was told of
+every picture which axes are right, and could tell nothing else of its goal, could expect no less
+than: {told}; a learner has to find that out from rewards. In a small world this leaves little room
+below a peer that jumps: the best peer's IQM on base, halved, is {half:.1f}."""
 _NOTES = """\
 IQM: interquartile mean of all searches, with a 95 % interval from a bootstrap stratified by target;
 searches cut off count at the budget, and ≥ marks means that are thereby lower bounds. The last
@@ -54,8 +56,7 @@ def report(results: Results) -> Report:
     measured = Measured(results.rows, results.settings["budgets"])
     parts = ["# How many pictures until the target is found?", _INTRODUCTION]
     parts += ["## Against the bars", "\n".join(f"- {line}" for line in verdicts(measured))]
-    walks = ", ".join(f"{straight_walk(world):.1f} on {world}" for world in measured.worlds)
-    parts.append(_FLOOR.format(walks=walks))
+    parts.append(_floor(measured))
     parts.append("![Share of searches that found their target](sample_efficiency.png)")
     for world in measured.worlds:
         budget = measured.budgets[world]
@@ -63,6 +64,16 @@ def report(results: Results) -> Report:
         parts += [heading, "\n".join([_HEADER, _RULE, *_table(measured, world)])]
     parts.append(_NOTES)
     return Report("\n\n".join(parts), {"": _csv(measured)}, {"": _figure(measured)})
+
+
+def _floor(measured: Measured) -> str:
+    straight, told = (
+        ", ".join(f"{walk(world):.1f} on {world}" for world in measured.worlds)
+        for walk in (straight_walk, told_walk)
+    )
+    peer = measured.summary(BASE.name, measured.best(BASE.name, "peer", "sb3"))
+    half = peer.interquartile_mean.value / TIMES_FEWER
+    return _FLOOR.format(straight=straight, told=told, half=half)
 
 
 def _table(measured: Measured, world: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The worlds that are searched, their targets and their limits."""
 
 import functools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from numpy.typing import NDArray
 
 import rldf_gym
 from benchmarks.stored_world import TARGETS, stored_env
 from benchmarks.synthetic_world import synthetic_arguments, synthetic_grammar
 from rldf_agents.contracts import SingleEnvironment
-from rldf_gym.grammar import load_grammar
+from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.store import default_path
 
 gym.register_envs(rldf_gym)
@@ -72,9 +74,30 @@ def straight_walk(name: str) -> float:
     What a walker that knew its goal would look at. Two labels of n, chosen alike, are
     (n^2 - 1) / 3n apart on average.
     """
-    grammar = synthetic_grammar() if name == SYNTHETIC.name else load_grammar(name)
-    apart = float(np.sum((grammar.nvec**2 - 1) / (3 * grammar.nvec)))
-    return 1.0 + apart * grammar.n_states / (grammar.n_states - 1)
+    sizes = _grammar(name).nvec
+    return _mean_walk(sizes, (sizes**2 - 1) / (3 * sizes))
+
+
+def told_walk(name: str) -> float:
+    """Mean number of states that a walker looks at which is told of each which labels are right.
+
+    None can expect less before it knows more of its goal than that all others are alike: the
+    labels that it has tried on an axis of n are an interval around the first one, so whatever the
+    order in which it goes up and down, the right one, if it is not the first, comes as the 1st,
+    the 2nd, ... or the (n-1)th new one with equal chances.
+    """
+    sizes = _grammar(name).nvec
+    return _mean_walk(sizes, (sizes - 1) / 2)
+
+
+def _mean_walk(sizes: NDArray[np.int64], new_labels: NDArray[np.float64]) -> float:
+    """States between two different ones, from the mean over all pairs, equal ones included."""
+    n_states = math.prod(sizes.tolist())
+    return 1.0 + float(new_labels.sum()) * n_states / (n_states - 1)
+
+
+def _grammar(name: str) -> Grammar:
+    return synthetic_grammar() if name == SYNTHETIC.name else load_grammar(name)
 
 
 def prepare(world: SearchedWorld) -> None:
