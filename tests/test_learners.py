@@ -414,6 +414,23 @@ class TestSaving:
             agent.save(tmp_path / "agent")
         assert not any(tmp_path.iterdir())
 
+    def test_numbers_of_numpy_are_saved_like_pythons(self, tmp_path):
+        saved = []
+        for integer, real in ((int, float), (np.int64, np.float32)):
+            agent = QLearning(
+                FOUR,
+                TWO,
+                gamma=real(0.5),
+                epsilon=real(0.25),
+                step_size=real(0.5),
+                initial_value=integer(3),
+            )
+            agent.start_run(seed=integer(4))
+            path = agent.save(tmp_path / "agent")
+            saved.append(path.read_bytes())
+            assert QLearning.load(path).progress.seed == 4
+        assert saved[0] == saved[1]
+
     def test_a_number_for_epsilon_means_a_constant_schedule(self, tmp_path):
         saved = []
         for epsilon in (0.3, ConstantEpsilon(0.3)):

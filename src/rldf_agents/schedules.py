@@ -160,12 +160,12 @@ _STEP_SIZE_SCHEDULES = (ConstantStepSize, VisitCountStepSize)
 
 def epsilon_schedule(epsilon: float | EpsilonSchedule) -> EpsilonSchedule:
     """Return the schedule itself, or a constant one for a number."""
-    return ConstantEpsilon(epsilon) if isinstance(epsilon, int | float) else epsilon
+    return epsilon if callable(epsilon) else ConstantEpsilon(epsilon)
 
 
 def step_size_schedule(step_size: float | StepSizeSchedule) -> StepSizeSchedule:
     """Return the schedule itself, or a constant one for a number."""
-    return ConstantStepSize(step_size) if isinstance(step_size, int | float) else step_size
+    return step_size if callable(step_size) else ConstantStepSize(step_size)
 
 
 def schedule_to_json(schedule: EpsilonSchedule | StepSizeSchedule) -> SavedSchedule:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.numpy
 
@@ -48,7 +49,9 @@ def write_learner(path: str | Path, saved: SavedLearner) -> Path:
         "action_space": space_to_json(saved.action_space),
         "state": saved.state,
     }
-    content = safetensors.numpy.save(saved.tensors, metadata={_KEY: json.dumps(header)})
+    content = safetensors.numpy.save(
+        saved.tensors, metadata={_KEY: json.dumps(header, default=_plain)}
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -102,6 +105,13 @@ def read_learner(path: str | Path, learner: str, env: Environment | None) -> Sav
     if env is not None:
         _require_same_spaces(path, saved, env)
     return saved
+
+
+def _plain(value: object) -> Any:
+    """Return a number of NumPy's, of which seeds and settings may be, as one of Python's."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} cannot be saved")
 
 
 def _with_suffix(path: str | Path) -> Path:
