@@ -176,6 +176,30 @@ def test_a_run_that_starts_again_starts_with_new_episodes():
     assert [step.episode for step in starts] == [0, 0]
 
 
+def test_a_bridge_may_join_a_run_in_the_middle_of_an_episode():
+    late = Listener()
+    model = make_model("dqn", make_env(), seed=0)
+    model.learn(30)
+    model.learn(30, callback=CallbackBridge([late]), reset_num_timesteps=False)
+    assert [step.timestep for step in late.steps] == list(range(31, 61))
+    assert [episode.number for episode in late.episodes] == list(range(len(late.episodes)))
+
+
+def test_a_loaded_model_goes_on_with_new_episodes(tmp_path):
+    listener = Listener()
+    bridge = CallbackBridge([listener])
+    model = make_model("dqn", make_env(), seed=0)
+    model.learn(30, callback=bridge)
+    model.save(tmp_path / "model")
+    listener.steps.clear()
+    listener.episodes.clear()
+    loaded = DQN.load(tmp_path / "model", env=FlattenAction(make_env()))
+    loaded.learn(30, callback=bridge, reset_num_timesteps=False)
+    assert [step.timestep for step in listener.steps] == list(range(31, 61))
+    assert listener.steps[0].episode == 0
+    assert all(e.terminated or e.length == 20 for e in listener.episodes)
+
+
 def test_the_search_is_logged_to_tensorboard(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

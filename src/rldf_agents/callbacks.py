@@ -12,6 +12,11 @@ from rldf_agents.errors import AgentError
 from rldf_agents.interruption import DeferredInterrupt
 
 
+def ends_the_run(answer: bool | None) -> bool:
+    """Return whether a callback's answer is False: Python's own, or NumPy's of a comparison."""
+    return answer is not None and not answer
+
+
 class CallbackList:
     """All callbacks of a run: every one hears of everything, any one ends the run.
 
@@ -33,13 +38,13 @@ class CallbackList:
     def hear_step(self, step: Step) -> None:
         """Tell all of a step."""
         for callback in self.callbacks:
-            if callback.on_step(step) is False:
+            if ends_the_run(callback.on_step(step)):
                 self._ended = True
 
     def hear_episode(self, episode: Episode) -> None:
         """Tell all of a finished episode."""
         for callback in self.callbacks:
-            if callback.on_episode_end(episode) is False:
+            if ends_the_run(callback.on_episode_end(episode)):
                 self._ended = True
 
 

@@ -33,7 +33,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from rldf_agents.callbacks import Checkpoint, ProgressBar
+from rldf_agents.callbacks import Checkpoint, ProgressBar, ends_the_run
 from rldf_agents.contracts import Episode, Step, Transition
 from rldf_agents.errors import AgentError
 from rldf_gym.actions import FlattenAction
@@ -137,6 +137,9 @@ class CallbackBridge(BaseCallback):
     Their ``on_training_start`` is not called: it hands over a learner of this package. What needs
     one, SB3 has itself: ``learn(progress_bar=True)`` and ``CheckpointCallback``.
 
+    Episodes are numbered from 0, in the order in which the bridge hears of them; one that was under
+    way before it listened counts from there.
+
     With every rollout, means over the sub-environments' last ``info`` go to SB3's logger, and
     from there to TensorBoard: ``search/distance``, ``search/fine``, ``search/coarse``,
     ``search/states_seen``.
@@ -157,14 +160,16 @@ class CallbackBridge(BaseCallback):
                     "learn(progress_bar=True) or CheckpointCallback of Stable-Baselines3"
                 )
         self._listeners = tuple(listeners)
+        self._envs: VecEnv | None = None
         self._under_way: list[Episode] = []
         self._begun = 0
 
     def _on_training_start(self) -> None:
-        # SB3 resets the environments exactly when it resets its count of steps.
-        if self.num_timesteps == 0:
+        # SB3 resets the environments when it resets its count of steps, and when they are new.
+        if self.num_timesteps == 0 or self.training_env is not self._envs:
+            self._envs = self.training_env
             self._begun = 0
-            self._under_way = [self._next_episode() for _ in range(self.training_env.num_envs)]
+            self._under_way = [self._next_episode() for _ in range(self._envs.num_envs)]
 
     def _on_step(self) -> bool:
         answers = []
@@ -182,7 +187,7 @@ class CallbackBridge(BaseCallback):
             if step.transition.terminated or step.transition.truncated:
                 answers += [listener.on_episode_end(episode) for listener in self._listeners]
                 self._under_way[sub_env] = self._next_episode()
-        return not any(answer is False for answer in answers)
+        return not any(map(ends_the_run, answers))
 
     def _on_rollout_end(self) -> None:
         infos = self.locals["infos"]
