@@ -59,6 +59,25 @@ class ResetSeeds(gym.Wrapper):
         return self.env.reset(seed=seed, options=options)
 
 
+class Corridor(gym.Env):
+    """Its observation is always the same array, changed in place."""
+
+    observation_space = spaces.MultiDiscrete([10])
+    action_space = spaces.Discrete(2)
+
+    def __init__(self):
+        self.place = np.zeros(1, dtype=np.int64)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.place[:] = 0
+        return self.place, {}
+
+    def step(self, action):
+        self.place[:] = np.clip(self.place + (1 if action else -1), 0, 9)
+        return self.place, 0.0, False, False, {}
+
+
 def make(name):
     return gym.make(name, max_episode_steps=100)
 
@@ -142,6 +161,14 @@ class TestLoop:
         with pytest.raises(AgentError, match=message):
             fresh(QLearning, env).learn(env, total_timesteps, seed=seed)
 
+    def test_an_environment_may_go_on_using_its_own_array(self):
+        listener = Listener()
+        env = Corridor()
+        train(fresh(QLearning, env), env, 50, seed=0, callbacks=[listener])
+        for step in listener.steps:
+            place, action, _, next_place, *_ = step.transition
+            assert next_place == np.clip(place + (1 if action else -1), 0, 9)
+
 
 class TestCallbacks:
     def test_they_hear_start_steps_ends_of_episodes_and_end_in_this_order(self):
@@ -170,6 +197,16 @@ class TestCallbacks:
         train(agent, env, 100, seed=0, callbacks=[listener, other])
         assert agent.progress.timesteps == len(listener.steps) == len(other.steps) == 7
         assert listener.heard[-1] == other.heard[-1] == "training end"
+
+    def test_false_may_be_the_answer_of_a_numpy_comparison(self):
+        class Impatient(Listener):
+            def on_step(self, step):
+                return np.int64(step.timestep) < 7
+
+        env = make("FrozenLake-v1")
+        agent = fresh(RandomAgent, env)
+        train(agent, env, 100, seed=0, callbacks=[Impatient()])
+        assert agent.progress.timesteps == 7
 
     def test_one_that_returns_false_at_the_end_of_an_episode_ends_the_run_there(self):
         env = make("FrozenLake-v1")

@@ -82,8 +82,9 @@ def _run_steps(
         done = False
         while audience.go_on and not done and progress.timesteps < total_timesteps:
             action = learner.select_action(observation)
-            next_observation, reward, terminated, truncated, info = env.step(action)
+            result, reward, terminated, truncated, info = env.step(action)
             reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
+            next_observation = _own(result)
             transition = Transition(
                 observation, action, reward, next_observation, terminated, truncated
             )
@@ -117,7 +118,12 @@ def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[Label, int
         _warn(f"episode {progress.episodes} did not repeat itself under its seed")
         progress.actions.clear()
         observation, total_reward = env.reset(seed=seed)[0], 0.0
-    return observation, len(progress.actions), total_reward
+    return _own(observation), len(progress.actions), total_reward
+
+
+def _own(observation: Label) -> Label:
+    """Return what the environment cannot change: it may go on using its own array."""
+    return observation.copy() if isinstance(observation, np.ndarray) else observation
 
 
 def _warn(reason: str) -> None:

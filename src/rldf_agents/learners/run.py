@@ -63,7 +63,7 @@ class Run:
             progress.observation = None
         else:
             progress.actions.append(transition.action)
-            progress.observation = np.array(transition.next_observation)
+            progress.observation = transition.next_observation
 
     def record_all(self, transitions: Transitions) -> None:
         """Count the steps of all sub-environments, and the episodes that end there."""
