@@ -107,6 +107,15 @@ def test_an_unknown_model_is_refused_with_the_known_ones():
         make_model("sac", make_env())
 
 
+def test_vector_environments_that_sb3_cannot_take_are_refused_with_the_mend():
+    with pytest.raises(AgentError, match=r"wrap it in rldf_agents\.sb3_vec_env\.SB3VecEnv"):
+        make_model("ppo", gym.vector.SyncVectorEnv([make_env]))
+    with pytest.raises(AgentError, match=r"dqn takes numbered actions.*FlattenAction"):
+        make_model("dqn", DummyVecEnv([make_env]))
+    flat = DummyVecEnv([lambda: FlattenAction(make_env())])
+    assert make_model("dqn", flat).action_space == spaces.Discrete(8)
+
+
 def test_every_transition_is_told_as_the_environment_made_it():
     listener = Listener()
     model = make_model("dqn", make_env(), seed=0)

@@ -98,16 +98,23 @@ def make_model(
             ``tensorboard_log="runs"``, ``verbose=1``, ``policy_kwargs={"net_arch": [128]}``.
 
     Raises:
-        AgentError: for an unknown name; the message lists the known ones.
+        AgentError: for an unknown name, a vector environment that is not SB3's, or one whose
+            actions the algorithm does not take.
     """
     if name not in PRESETS:
         raise AgentError(f"unknown SB3 model {name!r}; known: {', '.join(PRESETS)}")
     preset = PRESETS[name]
-    if (
-        preset.numbered_actions
-        and not isinstance(env, VecEnv)
-        and isinstance(env.action_space, spaces.MultiDiscrete)
-    ):
+    if isinstance(env, gym.vector.VectorEnv):
+        raise AgentError(
+            "Stable-Baselines3 takes no vector environments of Gymnasium: wrap it in "
+            "rldf_agents.sb3_vec_env.SB3VecEnv"
+        )
+    if preset.numbered_actions and isinstance(env.action_space, spaces.MultiDiscrete):
+        if isinstance(env, VecEnv):
+            raise AgentError(
+                f"{name} takes numbered actions, the VecEnv has {env.action_space}: make it of "
+                "environments wrapped in rldf_gym.actions.FlattenAction or VectorFlattenAction"
+            )
         env = FlattenAction(env)
     # SB3 writes into policy_kwargs, which must not change the preset.
     own = copy.deepcopy(dict(preset.arguments))
