@@ -11,9 +11,8 @@ from rldf_agents.schedules import (
     ExponentialEpsilon,
     LinearEpsilon,
     VisitCountStepSize,
-    epsilon_from_json,
+    schedule_from_json,
     schedule_to_json,
-    step_size_from_json,
 )
 
 probabilities = st.floats(0.0, 1.0)
@@ -72,15 +71,22 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(make, message):
 
 
 @pytest.mark.parametrize(
-    "schedule", [ConstantEpsilon(0.2), LinearEpsilon(1.0, 0.0, 9), ExponentialEpsilon(1.0, 0.0, 9)]
+    "schedule",
+    [
+        ConstantEpsilon(0.2),
+        LinearEpsilon(1.0, 0.0, 9),
+        ExponentialEpsilon(1.0, 0.0, 9),
+        ConstantStepSize(0.3),
+        VisitCountStepSize(0.7),
+    ],
 )
-def test_a_saved_epsilon_schedule_comes_back_equal(schedule):
-    assert epsilon_from_json(schedule_to_json(schedule)) == schedule
+def test_a_saved_schedule_comes_back_equal(schedule):
+    assert schedule_from_json(schedule_to_json(schedule)) == schedule
 
 
-@pytest.mark.parametrize("schedule", [ConstantStepSize(0.3), VisitCountStepSize(0.7)])
-def test_a_saved_step_size_schedule_comes_back_equal(schedule):
-    assert step_size_from_json(schedule_to_json(schedule)) == schedule
+def test_a_saved_schedule_of_another_version_is_refused():
+    with pytest.raises(AgentError, match=r"'CosineEpsilon'.* is unknown to this version"):
+        schedule_from_json({"name": "CosineEpsilon", "start": 1.0})
 
 
 def test_a_schedule_of_the_users_own_cannot_be_saved():

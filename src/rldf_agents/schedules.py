@@ -154,8 +154,13 @@ class VisitCountStepSize:
 
 SavedSchedule = dict[str, Any]
 
-_EPSILON_SCHEDULES = (ConstantEpsilon, LinearEpsilon, ExponentialEpsilon)
-_STEP_SIZE_SCHEDULES = (ConstantStepSize, VisitCountStepSize)
+_SCHEDULES = (
+    ConstantEpsilon,
+    LinearEpsilon,
+    ExponentialEpsilon,
+    ConstantStepSize,
+    VisitCountStepSize,
+)
 
 
 def epsilon_schedule(epsilon: float | EpsilonSchedule) -> EpsilonSchedule:
@@ -174,7 +179,7 @@ def schedule_to_json(schedule: EpsilonSchedule | StepSizeSchedule) -> SavedSched
     Raises:
         AgentError: for any other callable, whose parts are unknown.
     """
-    if isinstance(schedule, (*_EPSILON_SCHEDULES, *_STEP_SIZE_SCHEDULES)):
+    if isinstance(schedule, _SCHEDULES):
         return {"name": type(schedule).__name__, **dataclasses.asdict(schedule)}
     raise AgentError(
         f"the schedule {schedule!r} cannot be saved: use one of rldf_agents.schedules to save "
@@ -182,21 +187,9 @@ def schedule_to_json(schedule: EpsilonSchedule | StepSizeSchedule) -> SavedSched
     )
 
 
-def epsilon_from_json(saved: SavedSchedule) -> EpsilonSchedule:
-    """Return the epsilon schedule that ``schedule_to_json`` wrote; AgentError if it is none."""
-    for kind in _EPSILON_SCHEDULES:
+def schedule_from_json(saved: SavedSchedule) -> EpsilonSchedule | StepSizeSchedule:
+    """Return the schedule that ``schedule_to_json`` wrote; AgentError if it is none."""
+    for kind in _SCHEDULES:
         if kind.__name__ == saved.get("name"):
-            return kind(**_fields(saved))
-    raise AgentError(f"the saved epsilon schedule {saved} is unknown to this version")
-
-
-def step_size_from_json(saved: SavedSchedule) -> StepSizeSchedule:
-    """Return the step-size schedule that ``schedule_to_json`` wrote; AgentError if it is none."""
-    for kind in _STEP_SIZE_SCHEDULES:
-        if kind.__name__ == saved.get("name"):
-            return kind(**_fields(saved))
-    raise AgentError(f"the saved step-size schedule {saved} is unknown to this version")
-
-
-def _fields(saved: SavedSchedule) -> dict[str, Any]:
-    return {name: value for name, value in saved.items() if name != "name"}
+            return kind(**{name: value for name, value in saved.items() if name != "name"})
+    raise AgentError(f"the saved schedule {saved} is unknown to this version")

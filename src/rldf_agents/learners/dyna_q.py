@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -12,19 +11,14 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors, make_action_values
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.prioritised_sweeping import Outcome, PrioritisedSweeping
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.schedules import (
-    EpsilonSchedule,
-    epsilon_from_json,
-    epsilon_schedule,
-    schedule_to_json,
-)
+from rldf_agents.schedules import EpsilonSchedule, epsilon_schedule
 from rldf_agents.training import train
 
 
@@ -57,16 +51,6 @@ class DynaQSettings:
             value = getattr(self, name)
             if not 0.0 <= value < math.inf:
                 raise AgentError(f"{name} is {value}: give a finite number of at least 0")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings; AgentError for a schedule that is not of this package."""
-        return {
-            "gamma": self.gamma,
-            "epsilon": schedule_to_json(self.epsilon),
-            "optimism": self.optimism,
-            "planning_updates": self.planning_updates,
-            "threshold": self.threshold,
-        }
 
 
 class _Arrival(NamedTuple):
@@ -138,6 +122,7 @@ class DynaQ:
         self._settings = DynaQSettings(
             gamma, epsilon_schedule(epsilon), optimism, planning_updates, threshold
         )
+        self.observation_space, self.action_space = observation_space, action_space
         self._observations = Labels(observation_space, "observation")
         self._actions = Labels(action_space, "action")
         self._run = Run(self._observations, self._actions)
@@ -151,16 +136,6 @@ class DynaQ:
         """By action: how it changed the reward when last tried where it had not been tried."""
         self._arrivals: dict[int, _Arrival] = {}
         """By sub-environment."""
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-        return self._observations.space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-        return self._actions.space
 
     @property
     def progress(self) -> Progress:
@@ -218,20 +193,11 @@ class DynaQ:
             return self._actions.label(row.index(max(row))), None
         return self._actions.label(self._explore(state, None, self._run.prediction_random)), None
 
-    def learn(
-        self,
-        env: Environment,
-        total_timesteps: int,
-        seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Train as ``rldf_agents.training.train`` does."""
-        train(self, env, total_timesteps, seed, callbacks)
+    learn = train
 
     def save(self, path: str | Path) -> Path:
         """Write table, model, queue, settings and progress to one ``.safetensors`` file."""
         state = {
-            "settings": self._settings.to_json(),
             "run": self._run.to_json(),
             "highest_reward": self._highest_reward,
             "arrivals": [[sub_env, *last] for sub_env, last in sorted(self._arrivals.items())],
@@ -243,9 +209,9 @@ class DynaQ:
             "met": np.array(sorted(self._met), dtype=np.int64),
             "changes": np.array(self._changes, dtype=np.float64),
         }
+        spaces = self._observations.space, self._actions.space
         return write_learner(
-            path,
-            SavedLearner(self.name, self._observations.space, self._actions.space, state, tensors),
+            path, SavedLearner(self.name, spaces, vars(self._settings), state, tensors)
         )
 
     @classmethod
@@ -256,11 +222,7 @@ class DynaQ:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
         saved = read_learner(path, cls.name, env)
-        settings = saved.state["settings"]
-        epsilon = epsilon_from_json(settings["epsilon"])
-        learner = cls(
-            saved.observation_space, saved.action_space, **{**settings, "epsilon": epsilon}
-        )
+        learner = cls(*saved.spaces, **saved.settings)
         learner._restore(saved)
         return learner
 

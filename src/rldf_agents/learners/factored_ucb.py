@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.additive_reward import AdditiveReward
@@ -141,6 +140,7 @@ class FactoredUCB:
         step_cost: float = 0.005,
     ) -> None:
         self._settings = FactoredUCBSettings(confidence, noise, state_cost, step_cost)
+        self.observation_space, self.action_space = observation_space, action_space
         self._observations = Labels(observation_space, "observation")
         self._actions = Labels(action_space, "action")
         self._run = Run(self._observations, self._actions)
@@ -153,16 +153,6 @@ class FactoredUCB:
         self._events: list[_Event] = []
         self._plans: dict[int, _Plan] = {}
         """By sub-environment."""
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-        return self._observations.space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-        return self._actions.space
 
     @property
     def progress(self) -> Progress:
@@ -229,15 +219,7 @@ class FactoredUCB:
         ways = (first_step(self._graph, state, goals) for goals in goal_groups(self._graph))
         return self._actions.label(next((way for way in ways if way is not None), 0)), None
 
-    def learn(
-        self,
-        env: Environment,
-        total_timesteps: int,
-        seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Train as ``rldf_agents.training.train`` does."""
-        train(self, env, total_timesteps, seed, callbacks)
+    learn = train
 
     def save(self, path: str | Path) -> Path:
         """Write settings, all that was new, plans and progress to one ``.safetensors`` file."""
@@ -246,12 +228,14 @@ class FactoredUCB:
             for sub_env, plan in sorted(self._plans.items())
             if plan.knowledge == len(self._events)
         }
-        state = {"settings": asdict(self._settings), "run": self._run.to_json(), "plans": plans}
+        state = {"run": self._run.to_json(), "plans": plans}
         steps = np.array([event[:4] for event in self._events], dtype=np.int64).reshape(-1, 4)
         rewards = np.array([event.reward for event in self._events], dtype=np.float64)
-        spaces = (self._observations.space, self._actions.space)
+        spaces = self._observations.space, self._actions.space
         tensors: Tensors = {"events": steps, "rewards": rewards}
-        return write_learner(path, SavedLearner(self.name, *spaces, state, tensors))
+        return write_learner(
+            path, SavedLearner(self.name, spaces, vars(self._settings), state, tensors)
+        )
 
     @classmethod
     def load(cls, path: str | Path, env: Environment | None = None) -> FactoredUCB:
@@ -261,7 +245,7 @@ class FactoredUCB:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
         saved = read_learner(path, cls.name, env)
-        learner = cls(saved.observation_space, saved.action_space, **saved.state["settings"])
+        learner = cls(*saved.spaces, **saved.settings)
         learner._run.restore(saved.state["run"])
         rows = zip(saved.tensors["events"].tolist(), saved.tensors["rewards"].tolist(), strict=True)
         for (state, action, next_state, terminated), reward in rows:

@@ -13,17 +13,12 @@ import numpy.typing as npt
 
 from rldf_agents.contracts import Label, Transition
 from rldf_agents.errors import AgentError
+from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.finite_differences import axis_sizes
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
-from rldf_agents.schedules import (
-    EpsilonSchedule,
-    StepSizeSchedule,
-    epsilon_from_json,
-    schedule_to_json,
-    step_size_from_json,
-)
+from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule
 
 _MOST_WEIGHTS = 10**8
 """800 MB, and as much for the counts."""
@@ -51,27 +46,6 @@ class LinearSettings:
             raise AgentError(f"the initial value is {self.initial_value}: give a finite number")
         if not 0.0 <= self.bonus < math.inf:
             raise AgentError(f"the bonus is {self.bonus}: give a finite number of at least 0")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings; AgentError for schedules that are not of this package."""
-        return {
-            "gamma": self.gamma,
-            "epsilon": schedule_to_json(self.epsilon),
-            "step_size": schedule_to_json(self.step_size),
-            "initial_value": self.initial_value,
-            "bonus": self.bonus,
-        }
-
-    @classmethod
-    def from_json(cls, saved: dict[str, Any]) -> LinearSettings:
-        """Return the settings that ``to_json`` wrote."""
-        return cls(
-            gamma=saved["gamma"],
-            epsilon=epsilon_from_json(saved["epsilon"]),
-            step_size=step_size_from_json(saved["step_size"]),
-            initial_value=saved["initial_value"],
-            bonus=saved["bonus"],
-        )
 
 
 class LinearActionValues:
@@ -151,10 +125,11 @@ class LinearActionValues:
 
     def save(self, path: str | Path, learner: str, extra: dict[str, Any]) -> Path:
         """Write everything to one file; ``extra`` is what the learner itself remembers."""
-        state = {"settings": self.settings.to_json(), "run": self.run.to_json(), **extra}
-        spaces = (self.observations.space, self.actions.space)
-        tensors = {"weights": self.weights, "counts": self.counts}
-        return write_learner(path, SavedLearner(learner, *spaces, state, tensors))
+        spaces = self.observations.space, self.actions.space
+        state = {"run": self.run.to_json(), **extra}
+        tensors: Tensors = {"weights": self.weights, "counts": self.counts}
+        saved = SavedLearner(learner, spaces, vars(self.settings), state, tensors)
+        return write_learner(path, saved)
 
     def restore(self, saved: SavedLearner) -> None:
         """Take over weights and run from a file made with the same spaces and settings.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.learners.linear import LinearActionValues, LinearSettings
 from rldf_agents.learners.saved_file import read_learner
 from rldf_agents.schedules import (
@@ -63,19 +62,10 @@ class LinearSARSA:
         settings = LinearSettings(
             gamma, epsilon_schedule(epsilon), step_size_schedule(step_size), initial_value, bonus
         )
+        self.observation_space, self.action_space = observation_space, action_space
         self._values = LinearActionValues(observation_space, action_space, settings)
         self._chosen: dict[int, tuple[int, int]] = {}
         """By sub-environment: state and action that the last update drew and that come next."""
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-        return self._values.observations.space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-        return self._values.actions.space
 
     @property
     def progress(self) -> Progress:
@@ -118,15 +108,7 @@ class LinearSARSA:
         """Return the greedy action, or without ``deterministic`` an exploring one."""
         return self._values.predict(observation, deterministic), None
 
-    def learn(
-        self,
-        env: Environment,
-        total_timesteps: int,
-        seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Train as ``rldf_agents.training.train`` does."""
-        train(self, env, total_timesteps, seed, callbacks)
+    learn = train
 
     def save(self, path: str | Path) -> Path:
         """Write weights, counts, settings, random state and progress to one file."""
@@ -141,16 +123,7 @@ class LinearSARSA:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
         saved = read_learner(path, cls.name, env)
-        settings = LinearSettings.from_json(saved.state["settings"])
-        learner = cls(
-            saved.observation_space,
-            saved.action_space,
-            gamma=settings.gamma,
-            epsilon=settings.epsilon,
-            step_size=settings.step_size,
-            initial_value=settings.initial_value,
-            bonus=settings.bonus,
-        )
+        learner = cls(*saved.spaces, **saved.settings)
         learner._values.restore(saved)
         learner._chosen = {row[0]: (row[1], row[2]) for row in saved.state["chosen"]}
         return learner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Callback, Environment, Label, Progress, Transition
+from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.displacements import Displacements
@@ -91,6 +91,7 @@ class NoisyDiffusionGradient:
         perturbation: int = 4,
     ) -> None:
         self._settings = GradientSettings(stride, noise, perturbation)
+        self.observation_space, self.action_space = observation_space, action_space
         self._observations = Labels(observation_space, "observation")
         self._actions = Labels(action_space, "action")
         self._run = Run(self._observations, self._actions)
@@ -100,16 +101,6 @@ class NoisyDiffusionGradient:
         """By sub-environment."""
         self._plateaus = 0
         self._divergences = 0
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-        return self._observations.space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-        return self._actions.space
 
     @property
     def progress(self) -> Progress:
@@ -190,32 +181,20 @@ class NoisyDiffusionGradient:
         drawn = 0 if deterministic else int(self._run.prediction_random.integers(len(best)))
         return self._actions.label(best[drawn]), None
 
-    def learn(
-        self,
-        env: Environment,
-        total_timesteps: int,
-        seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Train as ``rldf_agents.training.train`` does."""
-        train(self, env, total_timesteps, seed, callbacks)
+    learn = train
 
     def save(self, path: str | Path) -> Path:
         """Write feedback, moves, probes under way and progress to one ``.safetensors`` file."""
         state = {
-            "settings": asdict(self._settings),
             "run": self._run.to_json(),
             "plateaus": self._plateaus,
             "divergences": self._divergences,
             "walks": [[sub_env, asdict(walk)] for sub_env, walk in sorted(self._walks.items())],
         }
-        tensors: Tensors = {
-            **self._displacements.tensors(),
-            **self._field.tensors(),
-        }
+        tensors: Tensors = {**self._displacements.tensors(), **self._field.tensors()}
+        spaces = self._observations.space, self._actions.space
         return write_learner(
-            path,
-            SavedLearner(self.name, self._observations.space, self._actions.space, state, tensors),
+            path, SavedLearner(self.name, spaces, vars(self._settings), state, tensors)
         )
 
     @classmethod
@@ -226,7 +205,7 @@ class NoisyDiffusionGradient:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
         saved = read_learner(path, cls.name, env)
-        learner = cls(saved.observation_space, saved.action_space, **saved.state["settings"])
+        learner = cls(*saved.spaces, **saved.settings)
         learner._restore(saved)
         return learner
 

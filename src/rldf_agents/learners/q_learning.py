@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.contracts import (
-    Callback,
     Environment,
     Label,
     LabelArray,
@@ -21,7 +19,7 @@ from rldf_agents.contracts import (
 )
 from rldf_agents.learners.action_values import Indices
 from rldf_agents.learners.saved_file import read_learner
-from rldf_agents.learners.tabular import Table, TabularSettings, settings_from_json
+from rldf_agents.learners.tabular import Table, TabularSettings
 from rldf_agents.schedules import (
     EpsilonSchedule,
     StepSizeSchedule,
@@ -83,17 +81,8 @@ class QLearning:
         settings = TabularSettings(
             gamma, epsilon_schedule(epsilon), step_size_schedule(step_size), initial_value
         )
+        self.observation_space, self.action_space = observation_space, action_space
         self._table = Table(observation_space, action_space, settings)
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-        return self._table.observations.space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-        return self._table.actions.space
 
     @property
     def progress(self) -> Progress:
@@ -146,15 +135,7 @@ class QLearning:
         """Return the greedy action, or without ``deterministic`` an epsilon-greedy one."""
         return self._table.predict(observation, deterministic), None
 
-    def learn(
-        self,
-        env: Environment,
-        total_timesteps: int,
-        seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Train as ``rldf_agents.training.train`` does."""
-        train(self, env, total_timesteps, seed, callbacks)
+    learn = train
 
     def save(self, path: str | Path) -> Path:
         """Write table, counts, settings, random state and progress to one ``.safetensors`` file."""
@@ -168,14 +149,6 @@ class QLearning:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
         saved = read_learner(path, cls.name, env)
-        settings = settings_from_json(saved.state["settings"])
-        learner = cls(
-            saved.observation_space,
-            saved.action_space,
-            gamma=settings.gamma,
-            epsilon=settings.epsilon,
-            step_size=settings.step_size,
-            initial_value=settings.initial_value,
-        )
+        learner = cls(*saved.spaces, **saved.settings)
         learner._table.restore(saved)
         return learner

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.contracts import (
-    Callback,
     Environment,
     Label,
     LabelArray,
@@ -39,19 +37,10 @@ class RandomAgent:
     name: ClassVar[str] = "random"
 
     def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
+        self.observation_space, self.action_space = observation_space, action_space
         self._observations = Labels(observation_space, "observation")
         self._actions = Labels(action_space, "action")
         self._run = Run(self._observations, self._actions)
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-        return self._observations.space
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-        return self._actions.space
 
     @property
     def progress(self) -> Progress:
@@ -89,22 +78,13 @@ class RandomAgent:
         drawn = int(self._run.prediction_random.integers(self._actions.size))
         return self._actions.label(drawn), None
 
-    def learn(
-        self,
-        env: Environment,
-        total_timesteps: int,
-        seed: int | None = None,
-        callbacks: Sequence[Callback] = (),
-    ) -> None:
-        """Act as ``rldf_agents.training.train`` does."""
-        train(self, env, total_timesteps, seed, callbacks)
+    learn = train
 
     def save(self, path: str | Path) -> Path:
         """Write random state and progress to one ``.safetensors`` file."""
-        spaces = (self._observations.space, self._actions.space)
-        return write_learner(
-            path, SavedLearner(self.name, *spaces, {"run": self._run.to_json()}, tensors={})
-        )
+        spaces = self._observations.space, self._actions.space
+        state = {"run": self._run.to_json()}
+        return write_learner(path, SavedLearner(self.name, spaces, {}, state, tensors={}))
 
     @classmethod
     def load(cls, path: str | Path, env: Environment | None = None) -> RandomAgent:
@@ -114,6 +94,6 @@ class RandomAgent:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
         saved = read_learner(path, cls.name, env)
-        agent = cls(saved.observation_space, saved.action_space)
+        agent = cls(*saved.spaces)
         agent._run.restore(saved.state["run"])
         return agent

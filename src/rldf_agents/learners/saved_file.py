@@ -16,6 +16,7 @@ from rldf_agents.contracts import Environment
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.labels import DiscreteSpace, space_from_json, space_to_json
+from rldf_agents.schedules import schedule_from_json, schedule_to_json
 from rldf_agents.sub_environments import single_spaces
 
 _SUFFIX = ".safetensors"
@@ -28,10 +29,12 @@ class SavedLearner:
     """What one file holds."""
 
     learner: str
-    observation_space: DiscreteSpace
-    action_space: DiscreteSpace
+    """Its name."""
+    spaces: tuple[DiscreteSpace, DiscreteSpace]
+    """Of observations and actions: together with ``settings``, what makes such a learner anew."""
+    settings: dict[str, Any]
     state: dict[str, Any]
-    """What the learner itself wrote: settings, progress, random state."""
+    """What it holds besides: progress, random state, what is under way."""
     tensors: Tensors
 
 
@@ -40,14 +43,22 @@ def write_learner(path: str | Path, saved: SavedLearner) -> Path:
 
     The bytes go to a temporary file beside it that then takes its name: whatever happens, there
     is either the old file or the new one.
+
+    Raises:
+        AgentError: if a schedule among the settings is not of this package.
     """
     path = _with_suffix(path)
+    observation_space, action_space = saved.spaces
+    settings = {
+        name: schedule_to_json(value) if callable(value) else value
+        for name, value in saved.settings.items()
+    }
     header = {
         "version": _VERSION,
         "learner": saved.learner,
-        "observation_space": space_to_json(saved.observation_space),
-        "action_space": space_to_json(saved.action_space),
-        "state": saved.state,
+        "observation_space": space_to_json(observation_space),
+        "action_space": space_to_json(action_space),
+        "state": {"settings": settings, **saved.state},
     }
     content = safetensors.numpy.save(
         saved.tensors, metadata={_KEY: json.dumps(header, default=_plain)}
@@ -95,16 +106,15 @@ def read_learner(path: str | Path, learner: str, env: Environment | None) -> Sav
         raise AgentError(f"{path} has format {header['version']}, this version reads {_VERSION}")
     if header["learner"] != learner:
         raise AgentError(f"{path} holds a {header['learner']} learner: load it as one")
-    saved = SavedLearner(
-        learner,
-        space_from_json(header["observation_space"]),
-        space_from_json(header["action_space"]),
-        header["state"],
-        tensors,
-    )
+    spaces = space_from_json(header["observation_space"]), space_from_json(header["action_space"])
     if env is not None:
-        _require_same_spaces(path, saved, env)
-    return saved
+        _require_same_spaces(path, spaces, env)
+    state = header["state"]
+    settings = {
+        name: schedule_from_json(value) if isinstance(value, dict) else value
+        for name, value in state.pop("settings", {}).items()
+    }
+    return SavedLearner(learner, spaces, settings, state, tensors)
 
 
 def _plain(value: object) -> Any:
@@ -119,15 +129,13 @@ def _with_suffix(path: str | Path) -> Path:
     return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
 
 
-def _require_same_spaces(path: Path, saved: SavedLearner, env: Environment) -> None:
-    observation_space, action_space = single_spaces(env)
-    pairs = (
-        ("observation space", saved.observation_space, observation_space),
-        ("action space", saved.action_space, action_space),
-    )
+def _require_same_spaces(
+    path: Path, spaces: tuple[DiscreteSpace, DiscreteSpace], env: Environment
+) -> None:
+    names = ("observation space", "action space")
     differences = [
         f"{name} {of_file} in the file, {of_env} in the environment"
-        for name, of_file, of_env in pairs
+        for name, of_file, of_env in zip(names, spaces, single_spaces(env), strict=True)
         if of_file != of_env
     ]
     if differences:

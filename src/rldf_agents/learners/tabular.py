@@ -16,13 +16,7 @@ from rldf_agents.learners.action_values import Indices, Values, make_action_valu
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
-from rldf_agents.schedules import (
-    EpsilonSchedule,
-    StepSizeSchedule,
-    epsilon_from_json,
-    schedule_to_json,
-    step_size_from_json,
-)
+from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule
 
 
 @dataclass(frozen=True)
@@ -43,25 +37,6 @@ class TabularSettings:
             raise AgentError(f"the discount gamma is {self.gamma}: give a number in [0, 1]")
         if not math.isfinite(self.initial_value):
             raise AgentError(f"the initial value is {self.initial_value}: give a finite number")
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the settings; AgentError for schedules that are not of this package."""
-        return {
-            "gamma": self.gamma,
-            "epsilon": schedule_to_json(self.epsilon),
-            "step_size": schedule_to_json(self.step_size),
-            "initial_value": self.initial_value,
-        }
-
-
-def settings_from_json(saved: dict[str, Any]) -> TabularSettings:
-    """Return the settings that ``TabularSettings.to_json`` wrote."""
-    return TabularSettings(
-        gamma=saved["gamma"],
-        epsilon=epsilon_from_json(saved["epsilon"]),
-        step_size=step_size_from_json(saved["step_size"]),
-        initial_value=saved["initial_value"],
-    )
 
 
 class Table:
@@ -150,9 +125,10 @@ class Table:
 
     def save(self, path: str | Path, learner: str, extra: dict[str, Any]) -> Path:
         """Write everything to one file; ``extra`` is what the learner itself remembers."""
-        state = {"settings": self.settings.to_json(), "run": self.run.to_json(), **extra}
-        spaces = (self.observations.space, self.actions.space)
-        return write_learner(path, SavedLearner(learner, *spaces, state, self.values.tensors()))
+        spaces = self.observations.space, self.actions.space
+        state = {"run": self.run.to_json(), **extra}
+        saved = SavedLearner(learner, spaces, vars(self.settings), state, self.values.tensors())
+        return write_learner(path, saved)
 
     def restore(self, saved: SavedLearner) -> None:
         """Take over table and run from a file made with the same spaces and settings."""
