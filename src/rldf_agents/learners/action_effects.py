@@ -9,11 +9,13 @@ it is not (structured transition models: Boutilier, Dean & Hanks 1999; Strehl, D
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-Position = tuple[int, ...]
+from rldf_agents.learners.labels import Position, offsets
+
 Displacement = tuple[int, ...]
 
 
@@ -81,7 +83,8 @@ class ComponentPerAxis:
 
     def observe(self, action: int, before: Position, after: Position) -> bool:
         """Learn from one step; False if an axis moved otherwise than known."""
-        axes = zip(self._components(action), self._moves, before, after, self._sizes, strict=True)
+        values = offsets(action, self._action_sizes)
+        axes = zip(values, self._moves, before, after, self._sizes, strict=True)
         for value, moves, old, new, size in axes:
             if value in moves:
                 if new != _moved(old, moves[value], size):
@@ -92,17 +95,10 @@ class ComponentPerAxis:
 
     def displacement(self, action: int) -> Displacement | None:
         """Return the displacement, None if that of one of its components is not known."""
-        pairs = list(zip(self._components(action), self._moves, strict=True))
+        pairs = list(zip(offsets(action, self._action_sizes), self._moves, strict=True))
         if any(value not in moves for value, moves in pairs):
             return None
         return tuple(moves[value] for value, moves in pairs)
-
-    def _components(self, action: int) -> list[int]:
-        values = []
-        for size in reversed(self._action_sizes):
-            action, value = divmod(action, size)
-            values.append(value)
-        return values[::-1]
 
 
 class EachActionAlone:
@@ -138,9 +134,7 @@ class ActionEffects:
 
     def __init__(self, sizes: Sequence[int], action_sizes: Sequence[int]) -> None:
         self._sizes = tuple(sizes)
-        n_actions = 1
-        for size in action_sizes:
-            n_actions *= size
+        n_actions = math.prod(action_sizes)
         self._hypotheses = _hypotheses(self._sizes, tuple(action_sizes))
         self.displacements: list[Displacement | None] = [None] * n_actions
         self.idle = [0] * n_actions

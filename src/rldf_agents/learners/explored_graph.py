@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.action_effects import ActionEffects, Position
+from rldf_agents.learners.action_effects import ActionEffects
+from rldf_agents.learners.labels import Position, offsets
 
 Pair = tuple[int, int]
 """State and action."""
@@ -67,9 +68,7 @@ class ExploredGraph:
 
     def position(self, state: int) -> Position:
         """Return the value on each axis."""
-        return tuple(
-            state // stride % size for stride, size in zip(self._strides, self._sizes, strict=True)
-        )
+        return offsets(state, self._sizes)
 
     def positions(self, states: Sequence[int]) -> npt.NDArray[np.int64]:
         """Return the values on each axis of several states, int64 [n, n_axes]."""

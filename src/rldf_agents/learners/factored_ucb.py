@@ -16,7 +16,6 @@ from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.additive_reward import AdditiveReward
 from rldf_agents.learners.explored_graph import ExploredGraph
-from rldf_agents.learners.finite_differences import axis_sizes
 from rldf_agents.learners.frontier_planning import FrontierPlanner
 from rldf_agents.learners.goal_paths import first_step, goal_groups
 from rldf_agents.learners.labels import Labels
@@ -144,10 +143,10 @@ class FactoredUCB:
         self._observations = Labels(observation_space, "observation")
         self._actions = Labels(action_space, "action")
         self._run = Run(self._observations, self._actions)
-        sizes = axis_sizes(self._observations.space)
+        sizes = self._observations.sizes
         _require_size("values on the axes of its observations", sum(sizes), _MOST_VALUES)
         _require_size("actions", self._actions.size, _MOST_ACTIONS)
-        self._graph = ExploredGraph(sizes, axis_sizes(self._actions.space))
+        self._graph = ExploredGraph(sizes, self._actions.sizes)
         self._model = AdditiveReward(sizes, noise)
         self._planner = FrontierPlanner(confidence, state_cost, step_cost)
         self._events: list[_Event] = []

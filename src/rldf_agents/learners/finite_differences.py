@@ -6,15 +6,11 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-import gymnasium as gym
 import numpy as np
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.labels import DiscreteSpace
-
-Position = tuple[int, ...]
-"""A point of the encoding, one offset per axis, from 0."""
+from rldf_agents.learners.labels import Position
 
 
 @dataclass(frozen=True)
@@ -59,14 +55,6 @@ class FeedbackField:
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self.sizes = sizes
         self.seen: dict[Position, float] = {}
-
-    def position(self, index: int) -> Position:
-        """Return the position of a number in C order."""
-        offsets = []
-        for size in reversed(self.sizes):
-            index, offset = divmod(index, size)
-            offsets.append(offset)
-        return tuple(offsets[::-1])
 
     def neighbours(self, position: Position) -> Iterator[tuple[int, int, Position]]:
         """Yield axis, direction (1 or -1) and place of every position one unit away."""
@@ -135,13 +123,6 @@ class FeedbackField:
         """Take over what ``tensors`` returned."""
         positions = map(tuple, tensors["positions"].tolist())
         self.seen = dict(zip(positions, tensors["feedback"].tolist(), strict=True))
-
-
-def axis_sizes(space: DiscreteSpace) -> tuple[int, ...]:
-    """Return the number of values on each axis in C order; a Discrete space is one axis."""
-    if isinstance(space, gym.spaces.Discrete):
-        return (int(space.n),)
-    return tuple(space.nvec.ravel().tolist())
 
 
 def shifted(position: Position, axis: int, units: int) -> Position:

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.action_effects import Position
 from rldf_agents.learners.additive_reward import AdditiveReward
 from rldf_agents.learners.explored_graph import ExploredGraph, Pair, Paths
 from rldf_agents.learners.goal_paths import Reach
+from rldf_agents.learners.labels import Position
 
 _N_CANDIDATES = 4
 """Promising states that are weighed against the way to them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import gymnasium as gym
@@ -22,6 +23,9 @@ _MOST_KNOWN = 2**16
 DiscreteSpace = spaces.Discrete | spaces.MultiDiscrete
 SavedSpace = dict[str, Any]
 
+Position = tuple[int, ...]
+"""An element as offsets from the start of each axis, from 0."""
+
 
 class Labels:
     """The elements of one Discrete or MultiDiscrete space, numbered in C order.
@@ -29,6 +33,11 @@ class Labels:
     Args:
         space: may start anywhere (``Discrete.start``, ``MultiDiscrete.start``) and be of any shape.
         role: what to call it in messages, "observation" or "action".
+
+    Attributes:
+        space: the same.
+        sizes: number of values on each axis in C order; a Discrete space is one axis.
+        size: number of elements.
 
     Raises:
         AgentError: if the space is of another kind or has more than 2^63 - 1 elements.
@@ -45,9 +54,9 @@ class Labels:
         self._dtype: Any = space.dtype
         self._shape: tuple[int, ...] = space.shape or ()
         counts = space.n if isinstance(space, spaces.Discrete) else space.nvec
-        self._counts: list[int] = np.ravel(counts).tolist()
+        self.sizes: tuple[int, ...] = tuple(np.ravel(counts).tolist())
         self._starts: list[int] = np.ravel(space.start).tolist()
-        self.size: int = math.prod(self._counts)
+        self.size: int = math.prod(self.sizes)
         if self.size > _LARGEST_SIZE:
             raise AgentError(
                 f"the {role} space {space} has {self.size:.1e} elements: a table is indexed by at "
@@ -93,12 +102,12 @@ class Labels:
         """
         if labels.shape[1:] != self._shape or labels.dtype.kind not in "iu":
             self._refuse(labels[0])
-        parts = labels.reshape(len(labels), len(self._counts)).astype(np.int64, copy=False)
+        parts = labels.reshape(len(labels), len(self.sizes)).astype(np.int64, copy=False)
         try:
             columns = tuple((parts - self._first).T)
-            numbers: npt.NDArray[np.int64] = np.ravel_multi_index(columns, self._counts)
+            numbers: npt.NDArray[np.int64] = np.ravel_multi_index(columns, self.sizes)
         except ValueError:
-            inside = (parts >= self._first) & (parts - self._first < self._counts)
+            inside = (parts >= self._first) & (parts - self._first < self.sizes)
             self._refuse(labels[int(inside.all(axis=1).argmin())])
         return numbers
 
@@ -106,7 +115,7 @@ class Labels:
         """Return the elements of several numbers, [n] or [n, n_axes]."""
         if self._elements is not None:
             return self._elements[indices]
-        offsets = np.stack(np.unravel_index(indices, self._counts), axis=1)
+        offsets = np.stack(np.unravel_index(indices, self.sizes), axis=1)
         parts = (offsets + self._first).astype(self._dtype)
         return parts.reshape(len(indices), *self._shape)
 
@@ -117,10 +126,10 @@ class Labels:
 
     def _count_up(self, label: LabelArray) -> int:
         parts: list[int] = label.ravel().tolist()
-        if len(parts) != len(self._counts) or label.dtype.kind not in "iu":
+        if len(parts) != len(self.sizes) or label.dtype.kind not in "iu":
             self._refuse(label)
         index = 0
-        for part, count, start in zip(parts, self._counts, self._starts, strict=True):
+        for part, count, start in zip(parts, self.sizes, self._starts, strict=True):
             offset = part - start
             if not 0 <= offset < count:
                 self._refuse(label)
@@ -129,6 +138,15 @@ class Labels:
 
     def _refuse(self, label: LabelArray) -> NoReturn:
         raise AgentError(f"the {self._role} {label} is not in the space {self.space}")
+
+
+def offsets(index: int, sizes: Sequence[int]) -> Position:
+    """Return the offsets on axes of these sizes that a number in C order stands for."""
+    position = []
+    for size in reversed(sizes):
+        index, offset = divmod(index, size)
+        position.append(offset)
+    return tuple(position[::-1])
 
 
 def save_label(label: Label) -> Any:

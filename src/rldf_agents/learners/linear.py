@@ -14,7 +14,6 @@ import numpy.typing as npt
 from rldf_agents.contracts import Label, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.finite_differences import axis_sizes
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
@@ -66,7 +65,7 @@ class LinearActionValues:
         self.actions = Labels(action_space, "action")
         self.settings = settings
         self.run = Run(self.observations, self.actions)
-        sizes = axis_sizes(self.observations.space)
+        sizes = self.observations.sizes
         shape = sum(sizes), self.actions.size
         if math.prod(shape) > _MOST_WEIGHTS:
             raise AgentError(

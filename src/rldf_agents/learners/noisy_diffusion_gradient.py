@@ -16,13 +16,8 @@ from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.displacements import Displacements
-from rldf_agents.learners.finite_differences import (
-    FeedbackField,
-    GradientSettings,
-    Position,
-    axis_sizes,
-)
-from rldf_agents.learners.labels import Labels
+from rldf_agents.learners.finite_differences import FeedbackField, GradientSettings
+from rldf_agents.learners.labels import Labels, Position, offsets
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
 from rldf_agents.training import train
@@ -95,8 +90,8 @@ class NoisyDiffusionGradient:
         self._observations = Labels(observation_space, "observation")
         self._actions = Labels(action_space, "action")
         self._run = Run(self._observations, self._actions)
-        self._displacements = Displacements(axis_sizes(self._actions.space))
-        self._field = FeedbackField(axis_sizes(self._observations.space))
+        self._displacements = Displacements(self._actions.sizes)
+        self._field = FeedbackField(self._observations.sizes)
         self._walks: dict[int, _Walk] = {}
         """By sub-environment."""
         self._plateaus = 0
@@ -272,4 +267,4 @@ class NoisyDiffusionGradient:
         return next((action for action, neighbour in moves if neighbour == place), None)
 
     def _position(self, label: Label) -> Position:
-        return self._field.position(self._observations.index(label))
+        return offsets(self._observations.index(label), self._observations.sizes)
