@@ -221,6 +221,23 @@ def test_the_search_is_logged_to_tensorboard(tmp_path):
     assert {"search/distance", "search/fine", "search/coarse"} <= set(log.Tags()["scalars"])
 
 
+@pytest.mark.parametrize("name", ["dqn", "a2c"])
+def test_what_is_logged_is_the_last_step_before_the_log(name, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    listener = Listener()
+    model = make_model(name, make_env(), seed=0, tensorboard_log=str(tmp_path))
+    bridge = CallbackBridge([listener])
+    model.learn(STEPS, callback=bridge, log_interval=1, tb_log_name="search")
+    log = EventAccumulator(str(tmp_path / "search_1")).Reload()
+    for key in ("distance", "states_seen"):
+        events = log.Scalars(f"search/{key}")
+        assert len(events) > 5
+        assert [event.value for event in events] == [
+            listener.steps[event.step - 1].info[key] for event in events
+        ]
+
+
 def test_the_progress_bar_of_sb3_runs_beside_the_bridge(capsys):
     make_model("a2c", make_env(), seed=0).learn(
         16, callback=CallbackBridge([Listener()]), progress_bar=True

@@ -147,8 +147,8 @@ class CallbackBridge(BaseCallback):
     Episodes are numbered from 0, in the order in which the bridge hears of them; one that was under
     way before it listened counts from there.
 
-    With every rollout, means over the sub-environments' last ``info`` go to SB3's logger, and
-    from there to TensorBoard: ``search/distance``, ``search/fine``, ``search/coarse``,
+    Means over the sub-environments' last ``info`` go to SB3's logger, and whenever SB3 writes its
+    log from there to TensorBoard: ``search/distance``, ``search/fine``, ``search/coarse``,
     ``search/states_seen``.
 
     Args:
@@ -194,9 +194,11 @@ class CallbackBridge(BaseCallback):
             if step.transition.terminated or step.transition.truncated:
                 answers += [listener.on_episode_end(episode) for listener in self._listeners]
                 self._under_way[sub_env] = self._next_episode()
+        self._log()
         return not any(map(ends_the_run, answers))
 
-    def _on_rollout_end(self) -> None:
+    def _log(self) -> None:
+        # Not at the end of a rollout: DQN writes its log before that, when an episode ends.
         infos = self.locals["infos"]
         for key in _LOGGED:
             if all(key in info for info in infos):
