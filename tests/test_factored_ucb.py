@@ -14,7 +14,7 @@ from rldf_agents.contracts import Transition
 from rldf_agents.learners.action_effects import ActionEffects
 from rldf_agents.learners.additive_reward import AdditiveReward
 from rldf_agents.learners.explored_graph import ExploredGraph
-from rldf_agents.learners.goal_paths import first_step
+from rldf_agents.learners.goal_paths import first_step, goal_groups
 
 LEFT, RIGHT = 0, 1
 LINE = spaces.Discrete(5)
@@ -249,6 +249,17 @@ class TestTheGraph:
         graph.record((1, RIGHT), 2, terminated=True)
         graph.meet(3)
         assert set(graph.paths(0).depths) == {0, 1, 2}
+
+    def test_ends_worth_going_to_are_those_that_pay_no_less_than_the_average(self):
+        graph = ExploredGraph([6], [2])
+        for state, reward in enumerate((0.0, 5.0, 0.5, 0.0, 1.0)):
+            graph.meet(state)
+            graph.rewards[state] = reward
+        for end in (0, 4):
+            graph.terminals[end] = None
+        assert goal_groups(graph) == [[1]]
+        graph.rewards[4] = 2.0
+        assert goal_groups(graph) == [[4], [1]]
 
     @given(st.integers(0, 4), st.integers(0, 4))
     def test_a_way_through_states_never_met_is_found_by_prediction(self, start, goal):

@@ -111,6 +111,12 @@ class TestTargets:
             taken.add(action)
         assert taken == {0, 1}
 
+    def test_sarsa_does_not_keep_the_action_that_was_drawn_at_a_truncation(self):
+        agent = LinearSARSA(FOUR, TWO, epsilon=1.0)
+        agent.start_run(seed=0)
+        agent.update(step(0, 0, 1.0, 1, truncated=True))
+        assert {int(agent.select_action(1)) for _ in range(20)} == {0, 1}
+
     def test_sarsa_keeps_the_chosen_action_of_each_sub_environment_to_itself(self):
         agent = LinearSARSA(FOUR, spaces.Discrete(1000), epsilon=1.0)
         agent.start_run(seed=0)
@@ -165,6 +171,14 @@ class TestExploration:
             agent.update(step(0, 1, 5.0, 1, terminated=True))
             chosen[bonus] = int(agent.select_action(0))
         assert chosen == {1.0: 1, 100.0: 0}
+
+    @pytest.mark.parametrize(("value", "chosen"), [(0.25, 0), (0.35, 1)])
+    def test_the_bonus_is_the_same_however_many_axes_there_are(self, learner, value, chosen):
+        agent = learner(GRID, TWO, epsilon=0.0, step_size=1.0, bonus=1.0)
+        agent.start_run(seed=0)
+        agent.update(step(at(0, 0), 1, value, at(0, 1), terminated=True))
+        # 1 for the action never tried, 2^-1/2 = 0.71 and its value for the one tried once.
+        assert int(agent.select_action(at(0, 0))) == chosen
 
     def test_predicting_deterministically_leaves_the_bonus_out(self, learner):
         agent = learner(FOUR, TWO, epsilon=1.0, step_size=1.0, bonus=100.0)

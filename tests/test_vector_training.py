@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from semantic_gridworld import SemanticGridworld
 
-from rldf_agents import SARSA, AgentError, QLearning, RandomAgent, train
+from rldf_agents import LEARNERS, SARSA, AgentError, QLearning, RandomAgent, train
 from rldf_agents.callbacks import Checkpoint, ProgressBar
 from rldf_agents.contracts import Transition, Transitions
 from rldf_agents.learners.action_values import (
@@ -306,6 +306,14 @@ class TestResume:
         bits = 8 * agent.save(tmp_path / "run").stat().st_size / 32_000
         assert bits < 8  # an action is one of six: 2.6 bits
 
+    @pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
+    def test_actions_are_kept_once_and_not_as_those_of_a_single_environment_too(self, learner):
+        envs = clocks()
+        agent = fresh(learner, envs)
+        agent.learn(envs, 30, seed=0)
+        assert (agent.progress.actions, agent.progress.observation) == ([], None)
+        assert len(agent.progress.vector.actions) >= 30 / envs.num_envs
+
     def test_an_environment_that_does_not_repeat_itself_is_reported(self):
         class Wayward(Clock):
             def reset(self, *, seed=None, options=None):
@@ -437,6 +445,14 @@ class TestArrays:
             ]
             plain.improve([(t.observation, t.action) for t in rows], targets)
             assert np.array_equal(table(agent), plain.rows())
+
+    def test_sarsa_does_not_keep_the_action_that_was_drawn_at_a_truncation(self):
+        agent = SARSA(spaces.Discrete(2), spaces.Discrete(2), epsilon=1.0)
+        agent.start_run(seed=0)
+        zeros, no, yes = np.zeros(2, dtype=np.int64), np.zeros(2, bool), np.ones(2, bool)
+        agent.update_all(Transitions(np.arange(2), zeros, zeros, np.zeros(2), zeros, no, yes))
+        drawn = [agent.select_actions(zeros, np.arange(2)).tolist() for _ in range(20)]
+        assert {actions[0] for actions in drawn} == {actions[1] for actions in drawn} == {0, 1}
 
     @given(steps=st.lists(vector_steps(), max_size=8), step_size=STEP_SIZES)
     def test_dense_and_sparse_tables_learn_alike(self, steps, step_size):
