@@ -348,6 +348,16 @@ class TestSaving:
         for _ in range(20):
             assert loaded.select_action(observation) == agent.select_action(observation)
 
+    @pytest.mark.parametrize("learner", LEARNERS.values())
+    def test_a_loaded_learner_draws_the_same_predictions_every_time(self, learner, tmp_path):
+        env = gym.make("FrozenLake-v1")
+        agent = learner(env.observation_space, env.action_space)
+        agent.learn(env, 100, seed=0)
+        path = agent.save(tmp_path / "agent")
+        loaded = [learner.load(path) for _ in range(2)]
+        predicted = [[one.predict(0)[0] for _ in range(40)] for one in loaded]
+        assert predicted[0] == predicted[1]
+
     @pytest.mark.parametrize("learner", TEMPORAL_DIFFERENCE)
     def test_settings_and_values_come_back(self, learner, tmp_path):
         agent = learner(
@@ -385,6 +395,12 @@ class TestSaving:
         path = QLearning(FOUR, TWO).save(tmp_path / "agent")
         path.write_bytes(path.read_bytes()[:keep])
         with pytest.raises(AgentError, match="damaged or is not a saved learner"):
+            QLearning.load(path)
+
+    def test_a_file_of_another_format_is_refused_and_both_are_named(self, tmp_path):
+        path = QLearning(FOUR, TWO).save(tmp_path / "agent")
+        path.write_bytes(path.read_bytes().replace(b'\\"version\\": 2', b'\\"version\\": 7'))
+        with pytest.raises(AgentError, match="has format 7, this version reads 2"):
             QLearning.load(path)
 
     def test_another_safetensors_file_is_refused(self, tmp_path):

@@ -320,6 +320,9 @@ class TestResume:
         env = Wayward(goal=(0, 0, 0, 0))
         agent = fresh(QLearning, env)
         agent.learn(env, 5, seed=0)
+        listener = Listener()
         with pytest.warns(RuntimeWarning, match="episode 0 did not repeat itself"):
-            agent.learn(env, 20, seed=0)
+            agent.learn(env, 20, seed=0, callbacks=[listener])
         assert agent.progress.timesteps == 20
+        since = 15 - sum(episode.length for episode in listener.episodes)
+        assert len(agent.progress.actions) == since

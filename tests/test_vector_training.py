@@ -259,6 +259,26 @@ class TestResume:
         contents = [(tmp_path / f"{n}.safetensors").read_bytes() for n in ("whole", "resumed")]
         assert contents[0] == contents[1]
 
+    @pytest.mark.parametrize("start", [-200, -2, 0, 120, 250])
+    def test_actions_may_be_numbered_from_anywhere(self, start, tmp_path):
+        class Numbered(Clock):
+            action_space = spaces.Discrete(10, start=start)
+
+            def step(self, action):
+                assert self.action_space.contains(action)
+                return super().step((action - start, 0))
+
+        def make():
+            return SyncVectorEnv([Numbered] * 3)
+
+        whole, first = fresh(QLearning, make()), fresh(QLearning, make())
+        whole.learn(make(), 90, seed=0)
+        first.learn(make(), 45, seed=0)
+        resumed = QLearning.load(first.save(tmp_path / "run"), make())
+        resumed.learn(make(), 90, seed=0)
+        paths = [agent.save(tmp_path / "content").read_bytes() for agent in (whole, resumed)]
+        assert paths[0] == paths[1]
+
     @settings(max_examples=15)
     @given(cuts=st.lists(st.integers(0, 200), max_size=4), mode=st.sampled_from(MODES))
     def test_a_run_may_be_cut_anywhere_and_any_number_of_times(self, cuts, mode):

@@ -117,6 +117,7 @@ def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[Label, int
     if expected is not None and not np.array_equal(np.asarray(observation), np.asarray(expected)):
         _warn(f"episode {progress.episodes} did not repeat itself under its seed")
         progress.actions.clear()
+        progress.observation = None
         observation, total_reward = env.reset(seed=seed)[0], 0.0
     return _own(observation), len(progress.actions), total_reward
 
