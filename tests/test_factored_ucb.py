@@ -1,5 +1,7 @@
 """FactoredUCB and its parts: reward model, effects of actions, graph, plans, and the search."""
 
+import itertools
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -355,6 +357,20 @@ class TestTheSearch:
 
 
 class TestPlans:
+    def test_it_passes_through_states_that_promise_little_to_one_that_promises_much(self):
+        """Known from elsewhere on the grid: the way up axis 1 is poor, and its end is rich."""
+        agent = FactoredUCB(spaces.MultiDiscrete([7, 7]), spaces.MultiDiscrete([2, 2]))
+        effects = np.array([[0, -1, 0, 0, 0, 0, 0], [0, -3, -3, -3, -3, -3, 20]], dtype=float)
+        along = [*((6, second) for second in (*range(7), *range(5, 2, -1))), (5, 3), (4, 3)]
+        for here, there in itertools.pairwise([*along, (3, 3), (2, 3), (1, 3)]):
+            axis = 0 if here[0] != there[0] else 1
+            action = np.array([axis, int(there[axis] > here[axis])])
+            reward = effects[0, there[0]] + effects[1, there[1]]
+            agent.update(step(np.array(here), action, reward, np.array(there)))
+        for seed in range(5):
+            agent.start_run(seed)
+            assert agent.select_action(np.array([0, 0])).tolist() == [1, 1]
+
     def test_it_looks_again_at_the_unrewarded_start_by_bumping_into_an_end(self):
         agent = FactoredUCB(spaces.MultiDiscrete([4, 4]), spaces.MultiDiscrete([2, 2]))
         agent.start_run(seed=0)
