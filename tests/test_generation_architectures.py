@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
+from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 from tiny_models import ARCHITECTURES, save_architecture
 
 from rldf_gym.generation import (
@@ -36,7 +37,8 @@ def _no_network(monkeypatch):
 
 
 def tiny(folder, **settings):
-    return make_generator(f"diffusers:{folder}", "cpu", **({"steps": 2} | settings))
+    size = {"height": 16, "width": 16} if folder.name == "flux" else {}
+    return make_generator(f"diffusers:{folder}", "cpu", **({"steps": 2} | size | settings))
 
 
 def largest_difference(one, other):
@@ -70,6 +72,34 @@ def test_encoding_prompts_once_draws_what_the_pipeline_draws_from_texts(
     monkeypatch.setattr(text_inputs, "_ENCODED", {})
     from_texts = tiny(folders[architecture], **settings)([DOG, CAR, DOG], [3, 4, 5])
     assert largest_difference(encoded, from_texts) <= 2
+
+
+def test_a_distilled_model_is_steered_away_by_true_guidance_as_its_own_call_would(
+    folders, monkeypatch
+):
+    plain = tiny(folders["flux"])([DOG], [SEED])
+    settings = {"call_options": {"true_cfg_scale": 4.0}, "negative_prompt": "snow"}
+    encoded = tiny(folders["flux"], **settings)([DOG], [SEED])
+    monkeypatch.setattr(text_inputs, "_ENCODED", {})
+    from_texts = tiny(folders["flux"], **settings)([DOG], [SEED])
+    assert largest_difference(encoded, plain) > 2
+    assert largest_difference(encoded, from_texts) <= 2
+
+
+OTHERS = [
+    kind
+    for kind in dict.fromkeys(AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values())
+    if kind.__name__ not in text_inputs._ENCODED
+]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_any_other_pipeline_is_told_texts_in_arguments_that_it_takes(kind):
+    pipeline = kind.__new__(kind)  # its signature is all that matters
+    preset = make_generator("diffusers:owner/name").preset
+    for negative in ("", "snow"):
+        texts = text_inputs.TextInputs(pipeline, preset.override(negative_prompt=negative))
+        assert set(texts.encode([DOG]).inputs([DOG])) <= set(texts._takes)
 
 
 def test_a_distinct_prompt_is_encoded_once_and_the_negative_prompt_once_ever(folders):

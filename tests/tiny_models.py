@@ -119,12 +119,15 @@ def save_text_to_image(folder: Path) -> Path:
     return folder
 
 
-ARCHITECTURES = ("sd1", "sd2", "sdxl", "lcm", "sd3")
-"""Of every family that a preset is of, and a flow-matching transformer."""
+ARCHITECTURES = ("sd1", "sd2", "sdxl", "lcm", "sd3", "flux")
+"""Of every family that a preset is of, and two flow-matching transformers."""
 
 
 def save_architecture(folder: Path, architecture: str) -> Path:
-    """A random pipeline of that family as its repositories have it, but tiny: 16x16 pictures."""
+    """A random pipeline of that family as its repositories have it, but tiny: 16x16 pictures.
+
+    Flux draws 16x16 where it is told to, and 256x256 else: its size is no part of its files.
+    """
     import torch
 
     torch.manual_seed(0)
@@ -134,6 +137,7 @@ def save_architecture(folder: Path, architecture: str) -> Path:
         "sdxl": _stable_diffusion_xl,
         "lcm": _latent_consistency,
         "sd3": _stable_diffusion_3,
+        "flux": _flux,
     }[architecture](folder)
     pipeline.save_pretrained(folder)
     return folder
@@ -207,12 +211,6 @@ def _stable_diffusion_xl(folder: Path) -> Any:
 def _stable_diffusion_3(folder: Path) -> Any:
     """Three text encoders, of which T5 takes longer prompts than CLIP's two."""
     import diffusers
-    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
-
-    pieces = ("<pad>", "</s>", "<unk>", *(f"\u2581{word}" for word in WORDS))
-    encoder = T5Config(
-        vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2
-    )
 
     transformer = diffusers.SD3Transformer2DModel(
         sample_size=8,
@@ -229,12 +227,51 @@ def _stable_diffusion_3(folder: Path) -> Any:
     return diffusers.StableDiffusion3Pipeline(
         **_text(folder, "", projection_dim=8),
         **_text(folder, "_2", projection_dim=8),
-        text_encoder_3=T5EncoderModel(encoder),
-        tokenizer_3=T5TokenizerFast(vocab=[(piece, -1.0) for piece in pieces], extra_ids=0),
+        **_t5("_3"),
         transformer=transformer,
         vae=_autoencoder(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
     )
+
+
+def _flux(folder: Path) -> Any:
+    """Guidance is an input of the network; CLIP gives one vector, T5 the sequence."""
+    import diffusers
+
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=16,
+        guidance_embeds=True,
+        axes_dims_rope=(2, 2, 4),
+    )
+    return diffusers.FluxPipeline(
+        **_text(folder, ""),
+        **_t5("_2"),
+        transformer=transformer,
+        vae=_autoencoder(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
+    )
+
+
+def _t5(suffix: str) -> dict[str, Any]:
+    from transformers import T5Config, T5EncoderModel, T5TokenizerFast
+
+    pieces = ("<pad>", "</s>", "<unk>", *(f"\u2581{word}" for word in WORDS))
+    encoder = T5Config(
+        vocab_size=len(pieces), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=2
+    )
+    return {
+        f"tokenizer{suffix}": T5TokenizerFast(
+            vocab=[(piece, -1.0) for piece in pieces], extra_ids=0
+        ),
+        f"text_encoder{suffix}": T5EncoderModel(encoder),
+    }
 
 
 def _text(folder: Path, suffix: str, **settings: Any) -> dict[str, Any]:

@@ -37,6 +37,11 @@ _ENCODED: Mapping[str, tuple[str | None, ...]] = MappingProxyType(
 )
 """What `encode_prompt` gives, as arguments of the pipeline's call, by the pipeline's class."""
 
+_ENCODER_OPTIONS = frozenset(
+    {"max_sequence_length", "clip_skip", "clean_caption", "complex_human_instruction"}
+)
+"""Arguments of a pipeline's call that it hands on to its `encode_prompt`."""
+
 _ENCODED_AT_ONCE = 64
 
 
@@ -80,7 +85,11 @@ class TextInputs:
         """Of the negative prompt, `[1, ...]` each; nothing where guidance is off."""
         if not self._is_guided or "negative_prompt_embeds" not in self._takes:
             return {}
-        return self._named(self._call_encoder([""], guided=True), negative=True)
+        if "negative_prompt" in self._encoder_takes:
+            return self._named(self._call_encoder([""], guided=True), negative=True)
+        # Flux has its encoder called once for each of the two.
+        encoded = self._encode([self._preset.negative_prompt])
+        return {f"negative_{name}": tensor for name, tensor in encoded.items()}
 
     def _negative_text(self) -> "dict[str, Any]":
         takes = self._is_guided and "negative_prompt" in self._takes
@@ -88,13 +97,25 @@ class TextInputs:
 
     @property
     def _is_guided(self) -> bool:
+        """Whether every step makes a second pass, for the negative prompt."""
+        if "true_cfg_scale" in self._takes:
+            # Distilled: guidance_scale is an input of the network, and the second pass is made
+            # only against a negative prompt that is said.
+            scale = self._preset.call_options.get("true_cfg_scale", self._own("true_cfg_scale"))
+            return scale > 1 and self._preset.negative_prompt != ""
         scale = self._preset.guidance_scale
-        if scale is None:
-            scale = self._takes["guidance_scale"].default if "guidance_scale" in self._takes else 0
-        return scale > 1
+        return ((self._own("guidance_scale") if scale is None else scale) or 0) > 1
+
+    def _own(self, name: str) -> Any:
+        """What the pipeline's call takes where it is not told; None if it takes no such thing."""
+        return self._takes[name].default if name in self._takes else None
+
+    @property
+    def _encoder_takes(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self._pipeline.encode_prompt).parameters
 
     def _call_encoder(self, prompts: list[str], guided: bool) -> Any:
-        takes = inspect.signature(self._pipeline.encode_prompt).parameters
+        takes = self._encoder_takes
         negative = self._preset.negative_prompt
         # Where a pipeline's default is None, an empty negative prompt may be something else.
         is_said = guided and (negative or takes["negative_prompt"].default == "")
@@ -109,8 +130,8 @@ class TextInputs:
         }
         # What the pipeline's own call would hand on, by default or by the preset.
         shared = set(takes) & set(self._takes) - set(offered)
-        for name in shared & {"max_sequence_length", "clip_skip", "complex_human_instruction"}:
-            offered[name] = self._preset.call_options.get(name, self._takes[name].default)
+        for name in shared & _ENCODER_OPTIONS:
+            offered[name] = self._preset.call_options.get(name, self._own(name))
         return self._pipeline.encode_prompt(**{k: v for k, v in offered.items() if k in takes})
 
     def _named(self, encoded: Any, negative: bool) -> "dict[str, torch.Tensor]":
@@ -128,9 +149,9 @@ class TextInputs:
             tokenizer = getattr(self._pipeline, name, None)
             if tokenizer is not None:
                 limit = tokenizer.model_max_length
-                longest = self._takes.get("max_sequence_length")
+                longest = self._own("max_sequence_length")
                 if longest is not None and "CLIP" not in type(tokenizer).__name__:
-                    limit = self._preset.call_options.get("max_sequence_length", longest.default)
+                    limit = self._preset.call_options.get("max_sequence_length", longest)
                 found.append((tokenizer, limit))
         return found
 
