@@ -123,6 +123,25 @@ def test_a_batch_that_memory_does_not_hold_is_halved(folder, generator):
     assert pipeline.sizes == [7, 3, 3, 1]
 
 
+def test_halved_batches_of_a_compiled_pipeline_are_filled_up_no_further_than_they_fit(folder):
+    small = tiny(folder, width=24, batch_size=8)
+    pipeline = _SmallMemory(small._loaded.pipeline, room=3)
+    small._loaded = replace(small._loaded, pipeline=pipeline)
+    # As if it were compiled; compiling takes a minute.
+    small.preset = replace(small.preset, compile="default")
+    assert len(small([DOG] * 7, range(7))) == 7
+    assert pipeline.sizes == [8, 3, 3, 3]
+
+
+def test_how_long_compiling_took_is_logged(folder, caplog):
+    small = tiny(folder, batch_size=2)
+    _ = small._loaded
+    small.preset = replace(small.preset, compile="default")
+    with caplog.at_level("INFO", "rldf_gym"):
+        small([DOG], [0])
+    assert "for 2 pictures at once" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("free", "each", "fitting"),
     [(80 << 30, 1 << 30, 64), (8 << 30, 1 << 30, 4), (1 << 29, 1 << 30, 1), (80 << 30, 0, 64)],

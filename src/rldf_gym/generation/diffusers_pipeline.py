@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.batches import in_batches
+from rldf_gym.batches import batch_size, in_batches
 from rldf_gym.generation.acceleration import arrange, pictures_that_fit
 from rldf_gym.generation.contracts import GenerationError, PicturesUnavailableError
 from rldf_gym.generation.pipeline_loading import PipelineFiles
@@ -176,10 +176,10 @@ class DiffusersGenerator:
 
         n = len(prompts)
         if self.preset.compile is not None:
-            # Every new shape would be compiled anew.
-            missing = self.batch_size - n
+            # Every new shape would be compiled anew. Not beyond what was found to fit.
+            missing = batch_size(self) - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
-        with torch.inference_mode(), silence(), self._measured(len(prompts)):
+        with self._measured(len(prompts)), torch.inference_mode(), silence():
             try:
                 drawn = self._loaded.pipeline(
                     **encoded.inputs(prompts),
@@ -216,7 +216,8 @@ class DiffusersGenerator:
             self._fitting = pictures_that_fit(free, each)
         if self.preset.compile is not None and n not in self.warm_up_seconds:
             self.warm_up_seconds[n] = time.perf_counter() - start
-            logger.info("compiled %s for %d pictures at once", self.name, n)
+            seconds = self.warm_up_seconds[n]
+            logger.info("compiled %s for %d pictures at once: %.1f s", self.name, n, seconds)
 
     @functools.cached_property
     def _loaded(self) -> "_Loaded":
