@@ -112,6 +112,40 @@ def test_a_checkpoint_that_would_run_code_is_refused_without_running_it(
     assert not (tmp_path / "converted").exists()
 
 
+class _Constructing:
+    """Pickled as a call of a module's constructor, with arguments."""
+
+    def __init__(self, kind, *arguments):
+        self._call = kind, arguments
+
+    def __reduce__(self):
+        return self._call
+
+
+def test_a_checkpoint_that_has_a_module_load_another_file_is_refused(tmp_path, capsys):
+    import torch
+
+    torch.save({"model": _Harmful("x")}, tmp_path / "inner.pt")
+    with private_ultralytics():
+        from ultralytics.nn.autobackend import AutoBackend
+
+        torch.save(
+            {"model": _Constructing(AutoBackend, str(tmp_path / "inner.pt"))}, tmp_path / "outer.pt"
+        )
+        with pytest.raises(PerceptionError, match=r"AutoBackend.*could run any code"):
+            convert_detector(tmp_path / "outer.pt", tmp_path / "converted")
+    assert "harm done" not in capsys.readouterr().out
+
+
+def test_a_checkpoint_that_constructs_modules_is_refused(tmp_path):
+    import torch
+
+    path = tmp_path / "constructing.pt"
+    torch.save({"model": _Constructing(torch.nn.Linear, 2, 2)}, path)
+    with pytest.raises(PerceptionError, match=r"constructs a Linear.*could run any code"):
+        convert_detector(path, tmp_path / "converted")
+
+
 def test_what_is_no_checkpoint_is_named(tmp_path):
     (tmp_path / "broken.pt").write_bytes(b"not a checkpoint")
     with pytest.raises(PerceptionError, match=r"broken\.pt is no checkpoint"):

@@ -8,6 +8,7 @@ safetensors, and read that way ever after.
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from rldf_gym.hub import HubModel
 from rldf_gym.perception.contracts import PerceptionError
 from rldf_gym.perception.weights import CONFIG_FILE, WEIGHTS_FILE, private_ultralytics
 
-_MODULES = ("torch.nn.modules.", "ultralytics.nn.")
+_MODULES = ("torch.nn.modules.", "ultralytics.nn.modules.", "ultralytics.nn.tasks.")
 """Where the classes may come from that a checkpoint is made of."""
 
 
@@ -90,9 +91,13 @@ def convert_detector(
             "iou": iou,
         }
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / WEIGHTS_FILE)
-    # Last: a folder with a configuration is complete.
-    (folder / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
+    # Another process may convert the same, or read what is there: files appear whole.
+    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
+        save_file(weights, Path(unfinished) / WEIGHTS_FILE)
+        (Path(unfinished) / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
+        # A folder with a configuration is complete: that comes last.
+        for name in (WEIGHTS_FILE, CONFIG_FILE):
+            (Path(unfinished) / name).replace(folder / name)
     return folder
 
 
@@ -101,11 +106,11 @@ def _restricted_load(checkpoint: Path) -> Any:
 
     try:
         named = torch.serialization.get_unsafe_globals_in_checkpoint(checkpoint)
-        with torch.serialization.safe_globals(_modules_named(named, checkpoint)):
+        with torch.serialization.safe_globals(_modules_named(named)):
             content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         network = content.get("ema") or content["model"]
-    except PerceptionError:
-        raise
+    except PerceptionError as error:
+        raise PerceptionError(f"{checkpoint} is not loaded: {error}") from None
     except Exception as error:  # a damaged file fails in as many ways as it has bytes
         raise PerceptionError(f"{checkpoint} is no checkpoint of ultralytics [{error}]") from error
     if type(network).__name__ != "DetectionModel":
@@ -113,25 +118,38 @@ def _restricted_load(checkpoint: Path) -> Any:
     return network
 
 
-def _modules_named(names: Sequence[str], checkpoint: Path) -> list[Any]:
-    """The classes of these names, if all of them are modules of torch or of ultralytics."""
+def _modules_named(names: Sequence[str]) -> list[tuple[type, str]]:
+    """Stand-ins for the classes of these names, if all are modules of torch or of ultralytics."""
     import importlib
 
     import torch
 
-    classes: list[Any] = []
+    classes: list[tuple[type, str]] = []
     refused: list[str] = []
     for name in names:
         module, _, attribute = name.rpartition(".")
         is_ours = name.startswith(_MODULES)
         found = getattr(importlib.import_module(module), attribute, None) if is_ours else None
         if isinstance(found, type) and issubclass(found, torch.nn.Module):
-            classes.append(found)
+            classes.append((_unconstructible(found), name))
         else:
             refused.append(name)
     if refused:
         raise PerceptionError(
-            f"{checkpoint} is made of more than networks ({', '.join(sorted(refused))}): it could"
-            " run any code, and is not loaded"
+            f"it is made of more than networks ({', '.join(sorted(refused))}), which could run any"
+            " code"
         )
     return classes
+
+
+def _unconstructible(kind: type) -> type:
+    """A module class as unpickling needs it: filled with its state, never constructed.
+
+    A checkpoint could name arguments too, and some of these constructors read any file or download
+    one, whose own pickles nobody restricts.
+    """
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PerceptionError(f"it constructs a {kind.__name__}, which could run any code")
+
+    return type(kind.__name__, (kind,), {"__init__": refuse})
