@@ -27,6 +27,8 @@ from rldf_gym.perception import (
     UltralyticsSceneClassifier,
     make_perception,
 )
+from rldf_gym.perception.clip import _prepare
+from rldf_gym.perception.pixels import to_tensor
 
 PROMPTS = ["a photo of one dog", "a photo of many car"]
 MODELS = ("clip", "detector", "scene_classifier")
@@ -110,6 +112,26 @@ def test_clip_gives_unit_embeddings_of_pictures_and_prompts(perception, pictures
         assert embeddings.shape == (n, 8)
         np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
     assert np.abs(said[0] - said[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
+@pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
+@pytest.mark.parametrize("shape", [(96, 96), (80, 120)])
+def test_clip_sees_pictures_as_open_clip_would_prepare_them(resize_mode, interpolation, shape):
+    import torch
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    settings = {
+        **{"size": 32, "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4), "fill_color": 40},
+        **{"resize_mode": resize_mode, "interpolation": interpolation},
+    }
+    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    theirs = image_transform_v2(PreprocessCfg(**settings), is_train=False)(Image.fromarray(picture))
+    ours = _prepare(to_tensor(picture[np.newaxis], torch.device("cpu")), settings)[0]
+    # Pillow rounds to whole levels twice, and open_clip crops after resizing.
+    difference = (ours - theirs).abs() * theirs.new_tensor(settings["std"]).view(3, 1, 1) * 255
+    inner = difference[:, 2:-2, 2:-2]
+    assert inner.max() <= 2
 
 
 def test_clip_uses_open_clips_own_tokenizer_where_the_folder_has_none(tmp_path):

@@ -118,10 +118,12 @@ def _prepare(pictures: "torch.Tensor", settings: dict[str, Any]) -> "torch.Tenso
     size = settings["size"]
     side = size if isinstance(size, int) else size[0]
     mode = settings.get("resize_mode", "shortest")
+    # As open_clip itself takes any other word, and none.
+    filtered = "bilinear" if settings.get("interpolation") == "bilinear" else "bicubic"
     if mode == "longest":
-        square, _ = letterbox(pictures, side, fill=settings.get("fill_color", 0) / 255)
+        square, _ = letterbox(pictures, side, settings.get("fill_color", 0) / 255, filtered)
     else:
-        square = (squash if mode == "squash" else centre_square)(pictures, side)
+        square = (squash if mode == "squash" else centre_square)(pictures, side, filtered)
     mean = pictures.new_tensor(settings["mean"]).view(3, 1, 1)
     deviation = pictures.new_tensor(settings["std"]).view(3, 1, 1)
     return (square - mean) / deviation

@@ -46,7 +46,10 @@ def to_tensor(pictures: NDArray[np.uint8], device: "torch.device") -> "torch.Ten
 
 
 def letterbox(
-    pictures: "torch.Tensor", size: int, fill: float = LETTERBOX_GREY
+    pictures: "torch.Tensor",
+    size: int,
+    fill: float = LETTERBOX_GREY,
+    interpolation: str = "bilinear",
 ) -> "tuple[torch.Tensor, Placement]":
     """Shrink or grow `[n, 3, H, W]` to fit into a padded square `[n, 3, size, size]`."""
     import torch
@@ -58,30 +61,36 @@ def letterbox(
     top, left = (size - new_height) // 2, (size - new_width) // 2
     square = torch.full((len(pictures), 3, size, size), fill, device=pictures.device)
     square[..., top : top + new_height, left : left + new_width] = _resize(
-        pictures, new_height, new_width
+        pictures, new_height, new_width, interpolation
     )
     return square, Placement(left, top, new_width, new_height)
 
 
-def centre_square(pictures: "torch.Tensor", size: int) -> "torch.Tensor":
+def centre_square(
+    pictures: "torch.Tensor", size: int, interpolation: str = "bilinear"
+) -> "torch.Tensor":
     """Middle square of `[n, 3, H, W]`, resized to `[n, 3, size, size]`."""
     height, width = pictures.shape[-2:]
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    return _resize(pictures[..., top : top + side, left : left + side], size, size)
+    middle = pictures[..., top : top + side, left : left + side]
+    return _resize(middle, size, size, interpolation)
 
 
-def squash(pictures: "torch.Tensor", size: int) -> "torch.Tensor":
+def squash(pictures: "torch.Tensor", size: int, interpolation: str = "bilinear") -> "torch.Tensor":
     """All of `[n, 3, H, W]` in `[n, 3, size, size]`, its proportions lost."""
-    return _resize(pictures, size, size)
+    return _resize(pictures, size, size, interpolation)
 
 
-def _resize(pictures: "torch.Tensor", height: int, width: int) -> "torch.Tensor":
+def _resize(
+    pictures: "torch.Tensor", height: int, width: int, interpolation: str
+) -> "torch.Tensor":
     import torch
 
     if tuple(pictures.shape[-2:]) == (height, width):
         return pictures
     resized: torch.Tensor = torch.nn.functional.interpolate(
-        pictures, (height, width), mode="bilinear", antialias=True, align_corners=False
+        pictures, (height, width), mode=interpolation, antialias=True, align_corners=False
     )
-    return resized
+    # Bicubic filters overshoot at edges; Pillow's, which models were trained with, is cut off.
+    return resized.clamp_(0, 1) if interpolation == "bicubic" else resized
