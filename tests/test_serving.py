@@ -122,6 +122,20 @@ class TestPictures:
         with pytest.raises(InternalServerError):
             client(url).images.generate(prompt="a broken dog")
 
+    def test_that_a_faulty_generator_loses_fail_and_the_server_goes_on(self):
+        class Forgetful(NoiseGenerator):
+            def __call__(self, prompts, seeds):
+                pictures = super().__call__(prompts, seeds)
+                return pictures[:0] if "a forgotten dog" in prompts else pictures
+
+        with served(Forgetful()) as url:
+            answer = httpx.post(
+                f"{url}/images/generations", json={"prompt": "a forgotten dog"}, timeout=5
+            )
+            assert answer.status_code == 500
+            assert "drew 0 pictures for 1 prompts" in answer.json()["error"]["message"]
+            assert post(url, prompt="a dog").status_code == 200
+
 
 class TestModels:
     def test_the_one_model_is_listed_and_can_be_retrieved(self, url):

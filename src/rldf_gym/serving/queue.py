@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.batches import batch_size
-from rldf_gym.generation import Generator, PicturesUnavailableError
+from rldf_gym.generation import GenerationError, Generator, PicturesUnavailableError
 from rldf_gym.serving.errors import ServingError
 from rldf_gym.serving.metrics import Metrics
 
@@ -163,6 +163,10 @@ class PictureQueue:
         """What becomes of each; where all fail together, each is tried alone."""
         try:
             drawn = self._generator([job.prompt for job in jobs], [job.seed for job in jobs])
+            if len(drawn) != len(jobs):
+                raise GenerationError(
+                    f"{self._generator.name} drew {len(drawn)} pictures for {len(jobs)} prompts"
+                )
             return list(drawn)
         except PicturesUnavailableError as error:
             return [
