@@ -290,6 +290,16 @@ class TestSecrets:
         ]
         assert not [text for text in shown if KEY in text]
 
+    @pytest.mark.parametrize("key", ["sk-very\nsecret", "sk-very secret", "sk-véry-secret"])
+    def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(self, monkeypatch, key):
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with (
+            scripted(drawn()) as script,
+            pytest.raises(GenerationError, match="OPENAI_API_KEY has blanks") as raised,
+        ):
+            asking(script)(["a dog"], [0])
+        assert "secret" not in "".join(traceback.format_exception(raised.value))
+
     def test_the_key_is_in_no_file_of_an_environment(self, tmp_path):
         grammar = load_grammar("base")
         with scripted(drawn(paint(grammar, (0, 1, 0, 0)))) as script:
@@ -335,7 +345,10 @@ class TestSecrets:
         ({"concurrency": 0}, "concurrency is 0"),
         ({"max_retries": -1}, "max_retries is -1"),
         ({"max_generations": -1}, "max_generations is -1"),
+        ({"size": 512}, "size is 512"),
         ({"timeout": 0}, "timeout is 0"),
+        ({"timeout": "long"}, "timeout is 'long'"),
+        ({"timeout": float("inf")}, "timeout is inf"),
         ({"api_key": KEY}, "unknown setting api_key"),
         ({"steps": 10}, "unknown setting steps"),
     ],

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,9 @@ _CONNECT_SECONDS = 5.0
 
 _NO_KEY = "none"
 """Sent to a server of this machine when no key is set: the protocol wants some word."""
+
+_SENDABLE = re.compile(r"[!-~]*")
+"""What a header can carry of a key: visible ASCII."""
 
 # GPT image models always give base64 and refuse response_format; all others take it.
 _WITHOUT_RESPONSE_FORMAT = ("gpt-image", "chatgpt-image")
@@ -279,5 +283,11 @@ class ImagesApiGenerator:
             raise GenerationError(
                 f"{self.name!r}: {KEY_VARIABLE} is not set, and {self._server.url} is not on this"
                 " machine; set it to your key (to any word if the server asks for none)"
+            )
+        if not _SENDABLE.fullmatch(key):
+            # Said here: what refuses to send it would repeat it, spelled so that nobody finds it.
+            raise GenerationError(
+                f"{self.name!r}: {KEY_VARIABLE} has blanks, line breaks or letters beyond ASCII in"
+                " it, which no key has; set it to the key alone"
             )
         return key or _NO_KEY

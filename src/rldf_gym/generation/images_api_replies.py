@@ -65,8 +65,14 @@ def find_model(listing: Any, model: str) -> dict[str, Any]:
         if getattr(listed, "id", None) == model:
             told = (getattr(listed, "model_extra", None) or {}).get("generator")
             if isinstance(told, dict) and isinstance(told.get("fingerprint"), str):
-                return told
+                words = told.get("known_words")
+                if words is None or _are_words(words):
+                    return told
     return {}
+
+
+def _are_words(told: object) -> bool:
+    return isinstance(told, list) and all(isinstance(word, str) for word in told)
 
 
 def read_picture(reply: Any, name: str, size: str | None) -> Picture | Refusal:

@@ -1,8 +1,10 @@
 """Which model behind an Images API is asked, where, and how patiently, as data."""
 
+import math
 import os
 import re
 from dataclasses import dataclass, fields, replace
+from numbers import Real
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,7 +70,7 @@ class ImagesApiSettings:
     def __post_init__(self) -> None:
         if not self.model:
             raise GenerationError("name the model that the server draws with: openai:<model>")
-        if self.size is not None and _SIZE.fullmatch(self.size) is None:
+        if self.size is not None and _SIZE.fullmatch(str(self.size)) is None:
             raise GenerationError(f"size is {self.size!r}; give width x height, such as '512x512'")
         for name, least in (("max_generations", 0), ("concurrency", 1), ("max_retries", 0)):
             value = getattr(self, name)
@@ -78,8 +80,8 @@ class ImagesApiSettings:
                 raise GenerationError(
                     f"{name} is {value!r}; it must be a whole number of at least {least}"
                 )
-        if not self.timeout > 0:
-            raise GenerationError(f"timeout is {self.timeout}; it must be above 0 seconds")
+        if not isinstance(self.timeout, Real) or not 0 < self.timeout < math.inf:
+            raise GenerationError(f"timeout is {self.timeout!r}; it must be above 0 seconds")
 
     def override(self, **changes: Any) -> "ImagesApiSettings":
         """The same with other settings, such as `size="512x512"`.
