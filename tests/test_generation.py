@@ -164,6 +164,19 @@ def test_a_scheduler_may_replace_the_models_own(folder, generator):
     assert largest_difference(other([DOG], [0]), generator([DOG], [0])) > 0
 
 
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"scheduler": "FastScheduler"}, "no scheduler 'FastScheduler'"),
+        ({"scheduler": "AutoencoderKL"}, "no scheduler 'AutoencoderKL'"),
+        ({"scheduler_options": {"use_karas_sigmas": True}}, r"no option use_karas_sigmas.*karras"),
+    ],
+)
+def test_a_scheduler_or_an_option_of_it_that_does_not_exist_is_refused(folder, settings, told):
+    with pytest.raises(GenerationError, match=told):
+        tiny(folder, **settings)([DOG], [0])
+
+
 def test_drawing_prints_nothing(folder, capfd):
     tiny(folder)([DOG], [0])
     printed = capfd.readouterr()
@@ -286,7 +299,13 @@ def test_an_unknown_setting_is_refused_with_the_known_ones():
         {"dtype": "int8"},
         {"guidance_scale": -1.0},
         {"guidance_scale": float("nan")},
+        {"guidance_scale": "7"},
         {"compile": "fast"},
+        {"call_options": None},
+        {"call_options": {"clip_skip": object()}},
+        {"call_options": {"guidance_scale": 3.0}},
+        {"call_options": {"num_images_per_prompt": 2}},
+        {"scheduler_options": ["use_karras_sigmas"]},
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_name(setting):

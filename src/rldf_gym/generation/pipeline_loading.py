@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import inspect
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -209,11 +210,19 @@ def _autoencoder_class(folder: Path) -> Any:
 def _replace_scheduler(pipeline: Any, preset: GeneratorPreset) -> None:
     import diffusers
 
-    if preset.scheduler is not None or preset.scheduler_options:
-        name = preset.scheduler or type(pipeline.scheduler).__name__
-        pipeline.scheduler = getattr(diffusers, name).from_config(
-            pipeline.scheduler.config, **preset.scheduler_options
+    if preset.scheduler is None and not preset.scheduler_options:
+        return
+    name = preset.scheduler or type(pipeline.scheduler).__name__
+    kind = getattr(diffusers, name, None)
+    if not isinstance(kind, type) or not issubclass(kind, diffusers.SchedulerMixin):
+        raise GenerationError(f"diffusers has no scheduler {name!r}")
+    # `from_config` passes over what it does not know.
+    known = set(inspect.signature(kind).parameters)
+    if unknown := sorted(set(preset.scheduler_options) - known):
+        raise GenerationError(
+            f"{name} has no option {', '.join(unknown)}; it has: {', '.join(sorted(known))}"
         )
+    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **preset.scheduler_options)
 
 
 @contextlib.contextmanager

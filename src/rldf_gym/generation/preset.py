@@ -1,13 +1,24 @@
 """One text-to-image model and its settings, as data."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from numbers import Real
 from typing import Any
 
 from rldf_gym.generation.contracts import GenerationError
 
 DTYPES = ("float32", "float16", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
+
+_DECIDED = frozenset(
+    {
+        *("prompt", "negative_prompt", "prompt_embeds", "negative_prompt_embeds"),
+        *("num_inference_steps", "guidance_scale", "height", "width"),
+        *("generator", "num_images_per_prompt", "output_type", "return_dict"),
+    }
+)
+"""Arguments of a pipeline's call that no call option may decide a second time."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +45,8 @@ class GeneratorPreset:
         vae_revision: commit of that repository; unused for a folder.
         safety_checker: whether the model's own safety checker, if it has one, looks at every
             picture; what it refuses is an unavailable picture.
-        call_options: further arguments of the pipeline's call, such as Flux's `true_cfg_scale`.
+        call_options: further arguments of the pipeline's call, such as Flux's `true_cfg_scale`
+            (which takes effect with a `negative_prompt` only).
         compile: a mode of `torch.compile` for the denoising network: "default",
             "reduce-overhead" (CUDA graphs) or "max-autotune"; None does not compile. Minutes of
             warm-up, then faster; worth it for thousands of pictures.
@@ -84,8 +96,17 @@ class GeneratorPreset:
             _require_positive(name, getattr(self, name), multiple_of=1)
         for name in ("height", "width"):
             _require_positive(name, getattr(self, name), multiple_of=8)
-        if self.guidance_scale is not None and not self.guidance_scale >= 0:
-            raise GenerationError(f"guidance_scale is {self.guidance_scale}; it must be >= 0")
+        guidance = self.guidance_scale
+        if guidance is not None and not (isinstance(guidance, Real) and guidance >= 0):
+            raise GenerationError(f"guidance_scale is {guidance!r}; it must be a number >= 0")
+        for name in ("scheduler_options", "call_options"):
+            _require_json(name, getattr(self, name))
+        if decided := sorted(_DECIDED & set(self.call_options)):
+            raise GenerationError(
+                f"call_options has {', '.join(decided)}: that is decided by the generator's other"
+                " settings (steps, guidance_scale, height, width, negative_prompt) and each"
+                " picture's prompt and seed"
+            )
 
     def override(self, **changes: Any) -> "GeneratorPreset":
         """The same preset with other settings, such as `steps=10`.
@@ -125,6 +146,16 @@ class GeneratorPreset:
             "negative_prompt": self.negative_prompt,
             "dtype": self.dtype,
         } | {name: value for name, value in later.items() if value}
+
+
+def _require_json(name: str, value: object) -> None:
+    """Options are part of the fingerprint, so they have to be plain data."""
+    try:
+        json.dumps(dict(value) if isinstance(value, Mapping) else None)
+    except (TypeError, ValueError) as error:
+        raise GenerationError(f"{name} is no plain data ({error}); it becomes JSON") from error
+    if not isinstance(value, Mapping):
+        raise GenerationError(f"{name} is {value!r}; it must be a mapping of names to values")
 
 
 def _require_positive(name: str, value: object, multiple_of: int) -> None:
