@@ -1,5 +1,6 @@
 """Prompts to pictures: presets, loading, determinism, refusals."""
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -137,7 +138,7 @@ def test_how_long_compiling_took_is_logged(folder, caplog):
     small = tiny(folder, batch_size=2)
     _ = small._loaded
     small.preset = replace(small.preset, compile="default")
-    with caplog.at_level("INFO", "rldf_gym"):
+    with caplog.at_level(logging.INFO, "rldf_gym"):
         small([DOG], [0])
     assert "for 2 pictures at once" in caplog.text
 
@@ -182,6 +183,25 @@ def test_drawing_prints_nothing(folder, capfd):
     printed = capfd.readouterr()
     assert printed.out == ""
     assert printed.err == ""
+
+
+def test_others_may_log_while_it_draws(folder, caplog):
+    class Logging:
+        def __getattr__(self, name):
+            return getattr(pipeline, name)
+
+        def __call__(self, **arguments):
+            logging.getLogger("uvicorn.access").info("another request")
+            logging.getLogger("diffusers.pipelines").warning("talk")
+            return pipeline(**arguments)
+
+    generator = tiny(folder)
+    pipeline = generator._loaded.pipeline
+    generator._loaded = replace(generator._loaded, pipeline=Logging())
+    with caplog.at_level(logging.INFO):
+        generator([DOG], [0])
+    assert "another request" in caplog.text
+    assert "talk" not in caplog.text
 
 
 def test_the_fingerprint_needs_no_torch(folder):

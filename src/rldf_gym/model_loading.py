@@ -161,8 +161,34 @@ def open_device(device: str | None, error: type[RLDFError]) -> "torch.device":
 
 
 @contextlib.contextmanager
+def silence_of(*libraries: str) -> Iterator[None]:
+    """Keep these libraries' log lines below ERROR, and warnings, off the user's terminal.
+
+    Everybody else goes on logging: a server does while it draws.
+
+    Args:
+        *libraries: names of their topmost loggers.
+    """
+    loggers = [logging.getLogger(name) for name in libraries]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Keep libraries' warnings and log lines below ERROR off the user's terminal."""
+    """Keep all warnings and log lines below ERROR off the user's terminal.
+
+    Whoever logs them, in whichever thread: for the short time that a library is imported and
+    loads, when it configures its loggers itself, or uses the root's.
+    """
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))
     try:

@@ -20,7 +20,7 @@ from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.text_inputs import EncodedPrompts, TextInputs
 from rldf_gym.generation.vocabulary import read_known_words, refuse_unknown_words
-from rldf_gym.model_loading import check_device_name, open_device, silence
+from rldf_gym.model_loading import check_device_name, open_device, silence_of
 
 if TYPE_CHECKING:
     import torch
@@ -149,7 +149,7 @@ class DiffusersGenerator:
         """Warn once in a generator's life: the sentences of a grammar are much of one length."""
         texts = self._loaded.texts
         for prompt in dict.fromkeys(() if self._warned else prompts):
-            with silence():
+            with _quiet():
                 cut = texts.cut_words(prompt)
             if cut:
                 self._warned = True
@@ -165,8 +165,9 @@ class DiffusersGenerator:
     def _encode(self, prompts: Sequence[str]) -> EncodedPrompts:
         import torch
 
-        with torch.inference_mode(), silence():
-            return self._loaded.texts.encode(prompts)
+        texts = self._loaded.texts
+        with torch.inference_mode(), _quiet():
+            return texts.encode(prompts)
 
     def _draw(
         self, encoded: EncodedPrompts, prompts: list[str], seeds: list[int]
@@ -179,7 +180,7 @@ class DiffusersGenerator:
             # Every new shape would be compiled anew. Not beyond what was found to fit.
             missing = batch_size(self) - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
-        with self._measured(len(prompts)), torch.inference_mode(), silence():
+        with self._measured(len(prompts)), torch.inference_mode(), _quiet():
             try:
                 drawn = self._loaded.pipeline(
                     **encoded.inputs(prompts),
@@ -228,6 +229,10 @@ class DiffusersGenerator:
             pipeline.enable_attention_slicing()
         arrange(pipeline, self.preset.compile)
         return _Loaded(pipeline, TextInputs(pipeline, self.preset))
+
+
+def _quiet() -> contextlib.AbstractContextManager[None]:
+    return silence_of("diffusers", "transformers")
 
 
 @dataclass(frozen=True)
