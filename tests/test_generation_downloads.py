@@ -74,6 +74,31 @@ def test_a_model_in_the_cache_is_drawn_with_without_a_network(cache, folder):
     assert generator([DOG], [0]).shape == (1, 16, 16, 3)
 
 
+@pytest.mark.parametrize("local_files_only", [False, True])
+def test_a_download_that_was_interrupted_is_missing_and_not_broken(cache, folder, local_files_only):
+    put_into_cache(cache, "somebody/tiny", folder)
+    [weights] = cache.rglob("unet/*.safetensors")
+    weights.unlink()
+    generator = make_generator(
+        f"diffusers:somebody/tiny@{COMMIT}", "cpu", local_files_only=local_files_only
+    )
+    with pytest.raises(
+        GenerationError, match=r"could not be downloaded.*hf download somebody/tiny"
+    ):
+        generator([DOG], [0])
+
+
+def test_an_autoencoder_without_safetensors_is_missing(cache, folder):
+    put_into_cache(cache, "somebody/tiny-vae", folder / "vae")
+    [weights] = cache.rglob("*.safetensors")
+    weights.unlink()
+    generator = make_generator(
+        f"diffusers:{folder}", "cpu", vae="somebody/tiny-vae", vae_revision=COMMIT
+    )
+    with pytest.raises(GenerationError, match=r"tiny-vae .* is not on this machine"):
+        generator([DOG], [0])
+
+
 def test_a_branch_is_identified_by_the_commit_that_it_stands_at(cache, folder):
     put_into_cache(cache, "somebody/tiny", folder)
     branch = make_generator("diffusers:somebody/tiny")

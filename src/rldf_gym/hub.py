@@ -97,16 +97,19 @@ class HubModel:
                 )
             )
 
+        def whole(folder: Path) -> Path:
+            if lacking := [name for name in names if not (folder / name).is_file()]:
+                raise FileNotFoundError(f"it has no {', '.join(lacking)}")
+            return folder
+
         try:
-            folder = snapshot(local_files_only=True)
-            if all((folder / name).is_file() for name in names):
-                return folder
+            return whole(snapshot(local_files_only=True))
         except OSError:
             # What huggingface_hub raises for a snapshot that is not there: it has to be fetched.
             logger.info("%s at %s is not in the cache", self.repository, commit)
         try:
             self._require_connection()
-            return snapshot(local_files_only=False)
+            return whole(snapshot(local_files_only=False))
         except Exception as error:  # as above
             raise self.missing(error) from error
 

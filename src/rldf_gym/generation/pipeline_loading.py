@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+_WEIGHTS = _PICKLES | {".safetensors"}
 _UNSAFE = (
     "has pickled weights only ({files}), and unpickling runs whatever code a file carries; "
     "convert them to safetensors, or, if you trust their author, allow_pickle_weights=True"
@@ -121,13 +122,13 @@ class PipelineFiles:
         commit = source.commit()
         try:
             with _silent_loading():
-                return download(local_files_only=True)
+                return self._whole(download(local_files_only=True))
         except OSError as absent:  # what huggingface_hub raises for what is not in its cache
             if not source.may_connect():
                 raise source.missing(absent) from absent
         try:
             with silence():
-                return download()
+                return self._whole(download())
         except Exception as error:  # as in `load`
             raise source.missing(error) from error
 
@@ -168,12 +169,25 @@ class PipelineFiles:
         local = self.preset.local_files_only
         return HubModel(repository, revision, local, GenerationError, fetching)
 
+    def _whole(self, folder: Path) -> Path:
+        """That folder of the cache, if no part of it lacks its weights.
+
+        An interrupted download may have left some out, and the cache has not always a listing to
+        tell by.
+        """
+        for config in sorted(folder.glob("*/config.json")):
+            part = config.parent
+            has_weights = any(file.suffix in _WEIGHTS for file in part.iterdir())
+            if not has_weights and part.name not in self._left_out():
+                raise FileNotFoundError(f"{part.name} has no weights in the cache")
+        return folder
+
     def _refuse_pickles(self, folder: Path) -> None:
         if self.preset.allow_pickle_weights:
             return
         # Beside a pipeline's parts lie single-file checkpoints that nobody loads.
         parts = "*/*" if (folder / "model_index.json").is_file() else "*"
-        files = [path for path in folder.glob(parts) if path.suffix in _PICKLES | {".safetensors"}]
+        files = [path for path in folder.glob(parts) if path.suffix in _WEIGHTS]
         safe = {path.parent for path in files if path.suffix == ".safetensors"}
         safe |= {folder / name for name in self._left_out()}
         pickles = sorted(p.relative_to(folder).as_posix() for p in files if p.parent not in safe)
