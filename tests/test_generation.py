@@ -134,6 +134,20 @@ def test_halved_batches_of_a_compiled_pipeline_are_filled_up_no_further_than_the
     assert pipeline.sizes == [8, 3, 3, 3]
 
 
+def test_what_cannot_be_compiled_is_told_with_the_way_out(folder):
+    def no_compiler(**_):
+        raise RuntimeError("No working C++ compiler found")
+
+    small = tiny(folder, batch_size=1)
+    no_compiler.device = small._loaded.pipeline.device
+    small._loaded = replace(small._loaded, pipeline=no_compiler)
+    with pytest.raises(RuntimeError, match=r"^No working"):
+        small([DOG], [0])
+    small.preset = replace(small.preset, compile="default")
+    with pytest.raises(GenerationError, match=r"No working C\+\+ compiler.*compile=None"):
+        small([DOG], [0])
+
+
 def test_how_long_compiling_took_is_logged(folder, caplog):
     small = tiny(folder, batch_size=2)
     _ = small._loaded

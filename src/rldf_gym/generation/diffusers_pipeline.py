@@ -192,6 +192,13 @@ class DiffusersGenerator:
                 raise GenerationError(
                     f"the generator {self.name!r} cannot draw with these settings [{error}]"
                 ) from error
+            except RuntimeError as error:
+                if not self._compiles(len(prompts)) or isinstance(error, torch.OutOfMemoryError):
+                    raise
+                raise GenerationError(
+                    f"the generator {self.name!r} cannot be compiled on this machine"
+                    f" [{' '.join(str(error).split())[:300]}]; compile=None draws without"
+                ) from error
             pictures = drawn.images[:n].float()
             refused = getattr(drawn, "nsfw_content_detected", None) or [False] * n
             faults = _faults(pictures, refused, self.preset.dtype)
@@ -215,10 +222,14 @@ class DiffusersGenerator:
             each = (torch.cuda.max_memory_allocated(device) - before) // n
             free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - before
             self._fitting = pictures_that_fit(free, each)
-        if self.preset.compile is not None and n not in self.warm_up_seconds:
+        if self._compiles(n):
             self.warm_up_seconds[n] = time.perf_counter() - start
             seconds = self.warm_up_seconds[n]
             logger.info("compiled %s for %d pictures at once: %.1f s", self.name, n, seconds)
+
+    def _compiles(self, n: int) -> bool:
+        """Whether drawing `n` pictures at once has to be compiled first."""
+        return self.preset.compile is not None and n not in self.warm_up_seconds
 
     @functools.cached_property
     def _loaded(self) -> "_Loaded":
