@@ -100,6 +100,25 @@ def test_classes_that_a_model_lacks_are_left_to_clip():
     }
 
 
+COCO = tuple("bird" if name == "duck" else name for name in DETECTOR_CLASSES)
+
+
+def test_a_duck_is_a_bird_to_a_detector_that_knows_no_ducks():
+    assert reader(detector=COCO).reader_of["noun"] == "detector"
+    birds = {"classes": np.full(2, COCO.index("bird")), "confidences": np.array([0.9, 0.8])}
+    prompt = "a photo of one dog and no people in park"
+    reading = reader(detector=COCO).read(
+        clip=picture_of(BASE, prompt), detector=birds, scene_classifier=scene("park")
+    )
+    assert BASE.decode(reading.values) == "a photo of many duck and no people in park"
+
+
+def test_a_duck_among_other_birds_is_left_to_clip(tmp_path):
+    file = tmp_path / "birds.lark"
+    file.write_text('start: "a photo of one" noun\nnoun: "duck" | "bird"\n%ignore " "\n')
+    assert reader(load_grammar(file), COCO).reader_of["noun"] == "clip"
+
+
 def test_without_other_models_clip_reads_everything():
     prompt = "a photo of many sheep and one people in desert"
     blind = reader(detector=(), scenes=())

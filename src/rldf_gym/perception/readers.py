@@ -8,6 +8,7 @@ and scene feedback).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from rldf_gym.perception.zero_shot import zero_shot
 
 _PERSON = "person"
 _PERSON_WORDS = frozenset({"person", "people"})
+
+_BROADER: Mapping[str, str] = MappingProxyType({"duck": "bird"})
+"""What a detector that lacks a class calls it: COCO, whose 80 classes most know, has but birds."""
 
 Seen = Mapping[str, NDArray[Any]]
 
@@ -185,18 +189,22 @@ def _class_indices(
     """Index of every value's class in a model's classes, -1 for an absent (empty) value.
 
     None when the model lacks a class: an axis that it knows in part only would be read as if the
-    rest did not exist.
+    rest did not exist. A broader class does for one value, where no other has it.
     """
     numbers = {_canonical(name): number for number, name in reversed(list(enumerate(known)))}
     indices: list[int] = []
+    broader: list[int] = []
     for position, name in enumerate(classes):
         word = words[position] if words else name
         candidates = (_canonical(name), _canonical(word))
         index = next((numbers[c] for c in candidates if c in numbers), None)
         if index is None and word:
-            return None
+            index = numbers.get(_BROADER.get(_canonical(word), ""))
+            if index is None:
+                return None
+            broader.append(index)
         indices.append(-1 if index is None else index)
-    return tuple(indices)
+    return None if any(indices.count(index) > 1 for index in broader) else tuple(indices)
 
 
 def _canonical(name: str) -> str:
