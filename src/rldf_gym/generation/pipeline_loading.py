@@ -236,7 +236,9 @@ def _replace_scheduler(pipeline: Any, preset: GeneratorPreset) -> None:
         raise GenerationError(
             f"{name} has no option {', '.join(unknown)}; it has: {', '.join(sorted(known))}"
         )
-    pipeline.scheduler = kind.from_config(pipeline.scheduler.config, **preset.scheduler_options)
+    pipeline.scheduler = getattr(diffusers, name).from_config(
+        pipeline.scheduler.config, **preset.scheduler_options
+    )
 
 
 @contextlib.contextmanager

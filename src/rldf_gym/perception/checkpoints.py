@@ -118,13 +118,17 @@ def _restricted_load(checkpoint: Path) -> Any:
     return network
 
 
-def _modules_named(names: Sequence[str]) -> list[tuple[type, str]]:
-    """Stand-ins for the classes of these names, if all are modules of torch or of ultralytics."""
+def _modules_named(names: Sequence[str]) -> list[Any]:
+    """Stand-ins for the classes of these names, if all are modules of torch or of ultralytics.
+
+    Returns:
+        `(class, name)` each, as `torch.serialization.safe_globals` takes them.
+    """
     import importlib
 
     import torch
 
-    classes: list[tuple[type, str]] = []
+    classes: list[Any] = []
     refused: list[str] = []
     for name in names:
         module, _, attribute = name.rpartition(".")
