@@ -154,11 +154,12 @@ def test_fields_that_came_later_are_in_the_fingerprint_where_they_are_used(folde
             {"variant": "fp16"},
             {"safety_checker": True},
             {"compile": "default"},
+            {"attention_slicing": True},
             {"call_options": {"guidance_rescale": 0.5}},
             {"height": 16, "width": 16},
         )
     }
-    assert len(fingerprints) == 6
+    assert len(fingerprints) == 7
 
 
 def test_the_size_may_be_chosen(folders):

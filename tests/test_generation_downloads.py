@@ -177,6 +177,17 @@ def test_an_unknown_preset_is_refused_with_the_nearest_name(name, advice):
         make_generator(name)
 
 
+@pytest.mark.parametrize("name", ["", "diffusers:"])
+def test_no_name_is_an_unknown_one(name):
+    with pytest.raises(GenerationError, match=r"unknown generator .*known: embedded"):
+        make_generator(name)
+
+
+def test_a_model_behind_a_server_is_nothing_to_fetch():
+    with pytest.raises(GenerationError, match="'openai:x' is drawn by a server"):
+        fetch_generator("openai:x")
+
+
 def test_presets_are_pinned_to_commits():
     for preset in PRESETS.values():
         if "/" in preset.repository and not preset.repository.startswith("/"):

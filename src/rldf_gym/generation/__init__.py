@@ -82,14 +82,17 @@ def find_preset(name: str) -> GeneratorPreset:
     """The preset of that name, or of the model that follows `diffusers:`.
 
     Raises:
-        GenerationError: for an unknown name, with the nearest and all known ones.
+        GenerationError: for an unknown name, with the nearest and all known ones, and for a model
+            behind a server.
     """
     if name in PRESETS:
         return PRESETS[name]
-    if name.startswith(DIFFUSERS):
+    if name.startswith(DIFFUSERS) and name != DIFFUSERS:
         return preset_of(name.removeprefix(DIFFUSERS))
+    if name.startswith(OPENAI):
+        raise GenerationError(f"{name!r} is drawn by a server: this machine has no weights of it")
     near = difflib.get_close_matches(name, PRESETS, n=2)
-    if is_repository(name) or Path(name).is_dir():
+    if is_repository(name) or (name and Path(name).is_dir()):
         near = [DIFFUSERS + name]
     asked = f"; did you mean {' or '.join(map(repr, near))}?" if near else ";"
     raise GenerationError(

@@ -50,7 +50,7 @@ class GeneratorPreset:
         compile: a mode of `torch.compile` for the denoising network: "default",
             "reduce-overhead" (CUDA graphs) or "max-autotune"; None does not compile. Minutes of
             warm-up, then faster; worth it for thousands of pictures.
-        attention_slicing: less memory for more time; the mathematics is the same.
+        attention_slicing: less memory for more time, by other kernels than PyTorch's fused ones.
         batch_size: largest number of pictures drawn at once, None for as many as memory allows;
             the mathematics is the same.
         closed_vocabulary: whether the model understands only the whole words of its tokenizer.
@@ -133,8 +133,9 @@ class GeneratorPreset:
             "variant": self.variant,
             "safety_checker": self.safety_checker,
             "call_options": dict(self.call_options),
-            # Other kernels round differently.
+            # Other kernels round differently, in half precision visibly so.
             "compile": self.compile,
+            "attention_slicing": self.attention_slicing,
         }
         return {
             "pipeline": "StableDiffusionPipeline",
