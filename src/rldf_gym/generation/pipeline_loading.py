@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     import torch
 
 _PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth"})
+_NO_NETWORK = re.compile("Tokenizer|Scheduler|Processor|FeatureExtractor")
+"""Classes of a pipeline's parts that have no weights."""
+
 _WEIGHTS = _PICKLES | {".safetensors"}
 _UNSAFE = (
     "has pickled weights only ({files}), and unpickling runs whatever code a file carries; "
@@ -175,11 +179,13 @@ class PipelineFiles:
         An interrupted download may have left some out, and the cache has not always a listing to
         tell by.
         """
-        for config in sorted(folder.glob("*/config.json")):
-            part = config.parent
-            has_weights = any(file.suffix in _WEIGHTS for file in part.iterdir())
-            if not has_weights and part.name not in self._left_out():
-                raise FileNotFoundError(f"{part.name} has no weights in the cache")
+        parts = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        for name, kind in parts.items():
+            is_network = isinstance(kind, list) and not _NO_NETWORK.search(str(kind[-1]))
+            if not is_network or name in self._left_out() or not (folder / name).is_dir():
+                continue
+            if not any(file.suffix in _WEIGHTS for file in (folder / name).iterdir()):
+                raise FileNotFoundError(f"{name} has no weights in the cache")
         return folder
 
     def _refuse_pickles(self, folder: Path) -> None:
