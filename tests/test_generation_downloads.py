@@ -152,6 +152,8 @@ def test_the_flag_accepts_them(pickled, folder):
 def test_pickles_that_nobody_loads_are_nothing_to_refuse(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "v1-4.ckpt").write_bytes(b"\x80")
+    (copy / "checkpoint-500").mkdir()
+    (copy / "checkpoint-500" / "optimizer.bin").write_bytes(b"\x80")
     (copy / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80")
     assert make_generator(f"diffusers:{copy}", "cpu", steps=1)([DOG], [0]).shape[0] == 1
 
@@ -159,6 +161,13 @@ def test_pickles_that_nobody_loads_are_nothing_to_refuse(folder, tmp_path):
 def test_a_folder_that_is_no_pipeline_is_named(tmp_path):
     with pytest.raises(GenerationError, match=r"model_index\.json is missing"):
         make_generator(f"diffusers:{tmp_path}", "cpu")([DOG], [0])
+
+
+def test_a_folder_whose_list_of_parts_is_damaged_is_named(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "model_index.json").write_text("[")
+    with pytest.raises(GenerationError, match=r"model_index\.json is no list of"):
+        make_generator(f"diffusers:{copy}", "cpu")([DOG], [0])
 
 
 def test_what_is_neither_a_folder_nor_a_repository_is_named():

@@ -179,10 +179,8 @@ class PipelineFiles:
         An interrupted download may have left some out, and the cache has not always a listing to
         tell by.
         """
-        parts = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
-        for name, kind in parts.items():
-            is_network = isinstance(kind, list) and not _NO_NETWORK.search(str(kind[-1]))
-            if not is_network or name in self._left_out() or not (folder / name).is_dir():
+        for name, kind in _parts(folder).items():
+            if _NO_NETWORK.search(kind) or name in self._left_out() or not (folder / name).is_dir():
                 continue
             if not any(file.suffix in _WEIGHTS for file in (folder / name).iterdir()):
                 raise FileNotFoundError(f"{name} has no weights in the cache")
@@ -191,9 +189,10 @@ class PipelineFiles:
     def _refuse_pickles(self, folder: Path) -> None:
         if self.preset.allow_pickle_weights:
             return
-        # Beside a pipeline's parts lie single-file checkpoints that nobody loads.
-        parts = "*/*" if (folder / "model_index.json").is_file() else "*"
-        files = [path for path in folder.glob(parts) if path.suffix in _WEIGHTS]
+        # Beside a pipeline's parts lie single-file checkpoints and those of its training, which
+        # nobody loads.
+        parts = [folder / name for name in _parts(folder)] or [folder]
+        files = [path for part in parts for path in part.glob("*") if path.suffix in _WEIGHTS]
         safe = {path.parent for path in files if path.suffix == ".safetensors"}
         safe |= {folder / name for name in self._left_out()}
         pickles = sorted(p.relative_to(folder).as_posix() for p in files if p.parent not in safe)
@@ -214,6 +213,18 @@ def _model_folder(repository: str) -> ModelFolder | None:
     has_parts = (path / "model_index.json").is_file() or not (path / "config.json").is_file()
     required = "model_index.json" if has_parts else "config.json"
     return ModelFolder(path, (required,), GenerationError)
+
+
+def _parts(folder: Path) -> dict[str, str]:
+    """Class of every part of a pipeline's folder, by name; none where it is a single model's."""
+    index = folder / "model_index.json"
+    if not index.is_file():
+        return {}
+    try:
+        entries = json.loads(index.read_text(encoding="utf-8")).items()
+    except (ValueError, AttributeError) as error:
+        raise GenerationError(f"{index} is no list of a pipeline's parts ({error})") from error
+    return {name: str(kind[-1]) for name, kind in entries if isinstance(kind, list) and kind}
 
 
 def _variant(preset: GeneratorPreset) -> dict[str, str]:
