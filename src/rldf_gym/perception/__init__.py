@@ -2,7 +2,8 @@
 
 Three models look at a picture: a detector (objects and people), a scene classifier and CLIP. What
 they saw is stored; `PictureReader` turns it into a grammar's terms. Making a perception is cheap:
-weights are loaded at the first look.
+weights are loaded at the first look. Only the detector of "photos", whose classes have to be known,
+is fetched at once where it is not on this machine (6 MB).
 """
 
 from pathlib import Path
