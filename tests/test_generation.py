@@ -17,6 +17,7 @@ from rldf_gym.generation import (
     GenerationError,
     Generator,
     LimitedVocabulary,
+    SlowDtypeWarning,
     check_words,
     make_generator,
 )
@@ -229,6 +230,12 @@ def test_the_fingerprint_needs_no_torch(folder):
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
+
+
+def test_half_precision_on_a_cpu_is_said_to_be_slow(folder):
+    generator = tiny(folder, dtype="float16")
+    with pytest.warns(SlowDtypeWarning, match="bfloat16"):
+        generator([DOG], [0])
 
 
 @pytest.mark.parametrize(

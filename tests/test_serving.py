@@ -274,6 +274,13 @@ class TestQueue:
         assert answer.headers["Retry-After"] == "1"
         assert answer.json()["error"]["code"] == "queue_full"
 
+    def test_more_pictures_than_may_ever_wait_are_no_reason_to_come_back(self):
+        with served(NoiseGenerator(), max_queue=2) as url:
+            answer = post(url, prompt="a dog", n=3)
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "n"
+        assert "2" in answer.json()["error"]["message"]
+
     def test_what_nobody_waits_for_any_more_is_not_drawn(self):
         generator = NoiseGenerator()
         with served(generator, max_batch=1) as url, held(generator), ThreadPoolExecutor(1) as pool:

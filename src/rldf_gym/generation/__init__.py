@@ -17,7 +17,11 @@ from rldf_gym.generation.contracts import (
     LimitedVocabulary,
     PicturesUnavailableError,
 )
-from rldf_gym.generation.diffusers_pipeline import DiffusersGenerator, LongPromptWarning
+from rldf_gym.generation.diffusers_pipeline import (
+    DiffusersGenerator,
+    LongPromptWarning,
+    SlowDtypeWarning,
+)
 from rldf_gym.generation.images_api import OPENAI, ImagesApiGenerator
 from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.pipeline_loading import PipelineFiles
@@ -39,6 +43,7 @@ __all__ = [
     "LimitedVocabulary",
     "LongPromptWarning",
     "PicturesUnavailableError",
+    "SlowDtypeWarning",
     "check_words",
     "fetch_generator",
     "find_preset",

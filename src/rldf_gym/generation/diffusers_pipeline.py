@@ -36,6 +36,10 @@ class LongPromptWarning(UserWarning):
     """A prompt is longer than the model's text encoder takes; the last words do not count."""
 
 
+class SlowDtypeWarning(UserWarning):
+    """The weights' type is one that the device computes slowly with."""
+
+
 class DiffusersGenerator:
     """Draws prompts with one preset; meets the `Generator` and `LimitedVocabulary` protocols.
 
@@ -234,6 +238,13 @@ class DiffusersGenerator:
     @functools.cached_property
     def _loaded(self) -> "_Loaded":
         device = open_device(self._device, GenerationError)
+        if device.type == "cpu" and self.preset.dtype == "float16":
+            warnings.warn(
+                f"the generator {self.name!r} draws in float16, which is slow on a CPU:"
+                " dtype='bfloat16' or 'float32' is faster there, and draws slightly other pictures",
+                SlowDtypeWarning,
+                stacklevel=2,
+            )
         pipeline = PipelineFiles(self.name, self.preset).load(device)
         pipeline.set_progress_bar_config(disable=True)
         if self.preset.attention_slicing:

@@ -175,6 +175,9 @@ def _add_error_handlers(app: FastAPI) -> None:
 async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQueue) -> Response:
     _check(asked, model)
     n_pictures = asked.n or 1
+    if n_pictures > queue.capacity:
+        told = f"n is {n_pictures}, but no more than {queue.capacity} pictures may wait here"
+        raise RequestError(400, told, "invalid_value", "n")
     first = secrets.randbelow(SEED_LIMIT) if asked.seed is None else asked.seed
     seeds = [(first + place) % SEED_LIMIT for place in range(n_pictures)]
     try:

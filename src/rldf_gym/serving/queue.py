@@ -99,6 +99,11 @@ class PictureQueue:
         """How many pictures wait."""
         return len(self._waiting)
 
+    @property
+    def capacity(self) -> int:
+        """How many pictures may wait."""
+        return self._settings.max_queue
+
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Draw while the context lasts; who leaves it has awaited everything it wants."""
