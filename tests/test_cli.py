@@ -115,6 +115,14 @@ class TestBadInput:
         refusal(capsys, "search", picture, "--out", tmp_path / "out", "--grammar", grammar)
 
 
+@pytest.mark.parametrize("group", [(), ("store",), ("atlas",)], ids=" ".join)
+def test_a_group_without_a_command_shows_its_commands_and_no_complaint(capsys, group):
+    status, told, complaint = run(capsys, *group)
+    assert status == 2
+    assert "Commands" in told + complaint
+    assert "rldf: error" not in complaint
+
+
 def test_version_is_the_package_s(capsys):
     status, told, _ = run(capsys, "--version")
     assert status == 0

@@ -56,7 +56,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         # Typer's own complaints about options; their base class differs between its versions.
         if not hasattr(error, "format_message"):
             raise
-        return _fail(f"{error.format_message()} (rldf --help tells more)", BAD_INPUT)
+        told = error.format_message()
+        # A group without a command has shown its help, and nothing is left to complain of.
+        return _fail(f"{told} (rldf --help tells more)", BAD_INPUT) if told else BAD_INPUT
     return status if isinstance(status, int) else 0
 
 
@@ -82,7 +84,7 @@ def _rldf(
 def search(
     pictures: Annotated[
         list[Path],
-        typer.Argument(metavar="PICTURE...", help="The targets: pictures of any kind."),
+        typer.Argument(metavar="PICTURE", help="The targets: pictures of any kind."),
     ],
     out: Annotated[
         Path,
