@@ -58,6 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results = read_results(name, quick=False)
             else:
                 results = benchmark.run(quick=chosen.quick)
+        except FileNotFoundError as absent:
+            if not chosen.report:
+                raise
+            parser.error(f"{name} was not measured yet: there is no {absent.filename}")
         except KeyboardInterrupt:
             print(
                 f"\n{name} is interrupted; the same command goes on with the rows measured so far",

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("rldf-gym", "gymnasium", "numpy")
+_SHARED = ("dynamic_programming.py", "stored_world.py", "synthetic_world.py")
+"""Modules of more than one benchmark that decide what is measured."""
 
 Case = Mapping[str, Any]
 """What identifies a row: JSON values by name, such as target, learner and seed."""
@@ -154,12 +156,16 @@ def machine_facts(packages: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def code_fingerprint(name: str) -> str:
-    """Return 16 hexadecimal digits that change with the packages, the grammars or the benchmark."""
+    """Return 16 hexadecimal digits that change with whatever code decides the benchmark's rows.
+
+    That is the packages, the grammars, the modules that benchmarks share, and its own.
+    """
     digest = hashlib.sha256()
     roots = [Path(package.__path__[0]) for package in (rldf_gym, rldf_agents)]
     files = [path for root in roots for path in sorted(root.rglob("*.py"))]
     files += sorted(Path(__file__).parents[1].glob("grammars/*.lark"))
     here = Path(__file__).parent
+    files += [here / shared for shared in _SHARED]
     for path in (*files, here / f"{name}.py", *sorted((here / name).glob("*.py"))):
         if path.is_file():
             digest.update(path.name.encode() + b"\0" + path.read_bytes())

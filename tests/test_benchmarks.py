@@ -96,6 +96,15 @@ def test_the_code_of_each_benchmark_has_a_fingerprint_of_its_own():
     assert len(fingerprints) == len(BENCHMARKS)
 
 
+@pytest.mark.parametrize("shared", results._SHARED)
+def test_the_modules_that_benchmarks_share_are_part_of_every_fingerprint(shared, monkeypatch):
+    module = Path(results.__file__).parent / shared
+    code, read = module.read_bytes(), Path.read_bytes
+    before = results.code_fingerprint("convergence")
+    monkeypatch.setattr(Path, "read_bytes", lambda p: code + b"#" if p == module else read(p))
+    assert results.code_fingerprint("convergence") != before
+
+
 def test_a_finished_run_leaves_no_partial_file(folder):
     run(Measuring())
     assert [path.name for path in folder.iterdir()] == ["trial.json"]
@@ -162,6 +171,13 @@ def test_an_unknown_name_is_answered_with_the_known_ones(capsys):
     assert exit_.value.code == 2
     told = capsys.readouterr().err
     assert all(name in told for name in BENCHMARKS)
+
+
+def test_a_report_of_what_was_never_measured_is_refused_in_one_line(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(["classic", "--report"])
+    assert exit_.value.code == 2
+    assert "classic was not measured yet" in capsys.readouterr().err
 
 
 def test_the_command_line_answers_before_anything_heavy_is_imported():
