@@ -17,7 +17,10 @@ def main(target: str | None = None, steps: int = 300, seed: int = 0) -> None:
     recorder = StatisticsRecorder()
     learner.learn(env, steps, seed=seed, callbacks=[ProgressBar(), recorder])
     run = recorder.statistics()
-    print(f"goal first at step {run.steps_to_goal}, after {run.states_to_goal} different pictures")
+    if run.times_reached:
+        print(f"goal at step {run.steps_to_goal}, after {run.states_to_goal} different pictures")
+    else:
+        print(f"goal not reached in {run.steps} steps")
 
     observation, info = env.reset(seed=seed)
     print(f"what it plans to do at {info['prompt']!r}:")

@@ -12,7 +12,7 @@ from rldf_agents.callbacks import ProgressBar
 from rldf_agents.statistics import StatisticsRecorder
 
 
-def main(target: str | None = None, steps: int = 300, seed: int = 0) -> None:
+def main(target: str | None = None, steps: int = 500, seed: int = 0) -> None:
     """Search what a picture means; without TARGET, the one that ships with the package."""
     env = gym.make("RLDF-v0", target=target, reward="multi_semantic", max_episode_steps=100)
     print(f"rldf_gym {rldf_gym.__version__}; target: {env.unwrapped.goal.prompt!r}")
@@ -20,7 +20,7 @@ def main(target: str | None = None, steps: int = 300, seed: int = 0) -> None:
     recorder = StatisticsRecorder()
     learner.learn(env, steps, seed=seed, callbacks=[ProgressBar(), recorder])
     run = recorder.statistics()
-    print(f"{run.steps} steps: goal first at step {run.steps_to_goal}, {run.times_reached} times")
+    print(f"goal reached {run.times_reached} times, first at step: {run.steps_to_goal or 'never'}")
 
     with tempfile.TemporaryDirectory() as folder:
         learner = SARSA.load(learner.save(Path(folder) / "sarsa"), env)

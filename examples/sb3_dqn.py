@@ -23,7 +23,7 @@ def main(
     recorder = StatisticsRecorder()
     model.learn(steps, callback=CallbackBridge([recorder]))
     run = recorder.statistics()
-    print(f"{run.steps} steps: goal first at step {run.steps_to_goal}, {run.times_reached} times")
+    print(f"goal reached {run.times_reached} times, first at step: {run.steps_to_goal or 'never'}")
 
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "dqn")

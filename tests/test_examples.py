@@ -29,4 +29,5 @@ def test_an_example_runs_alone_and_says_what_it_did(example, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "a photo of" in done.stdout
     assert "step" in done.stdout
+    assert "None" not in done.stdout
     assert "Warning" not in done.stderr
