@@ -25,6 +25,9 @@ _INK, _MUTED, _LINE, _ACCENT, _GOOD = _COLOURS
 _FEW_STEPS = 10
 """The least width of the drawing."""
 
+_SPARSE_STEPS = 200
+"""Up to here single steps are far enough apart to be drawn as dots that can be seen."""
+
 _MANY_STEPS = 5000
 """From here on curves are drawn as pixels: the page stays small."""
 
@@ -112,7 +115,8 @@ def _draw_reward(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
     window = max(1, len(moments) // 20)
     rewards = np.array([moment.reward for moment in moments])
     many = len(moments) > _MANY_STEPS
-    axes.plot(steps, rewards, ".", color=_MUTED, markersize=2.5, rasterized=many)
+    size = 6.0 if len(moments) <= _SPARSE_STEPS else 2.5
+    axes.plot(steps, rewards, ".", color=_MUTED, markersize=size, rasterized=many)
     if window > 1:
         sums = np.cumsum(np.insert(rewards, 0, 0.0))
         means = (sums[window:] - sums[:-window]) / window

@@ -70,7 +70,8 @@ def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
         results: at least one.
         links: where each one's report is, relative to this page.
     """
-    searches = list(zip(results, links, strict=True))
+    names = [Path(result.target).name for result in results]
+    searches = list(zip(results, names, links, strict=True))
     return _template("index.html.jinja").render(searches=searches)
 
 
