@@ -53,14 +53,16 @@ class _Walk:
         """Nothing to tidy."""
 
 
-def _show(axes: Any, picture: np.ndarray, caption: str, colour: str = _FAINT) -> None:
+def _show(
+    axes: Any, picture: np.ndarray, caption: str, colour: str = _FAINT, width: int = 24
+) -> None:
     axes.imshow(picture)
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_edgecolor(colour)
         spine.set_linewidth(2.5 if colour == _ACCENT else 0.8)
-    axes.set_xlabel(textwrap.fill(caption, 24), fontsize=8.5, color=_INK)
+    axes.set_xlabel(textwrap.fill(caption, width), fontsize=8.5, color=_INK)
 
 
 def _milestones(states: list[np.ndarray], goal: np.ndarray) -> list[np.ndarray]:
@@ -129,7 +131,7 @@ def embedded_world() -> Figure:
         states = [grammar.state(int(i)) for i in rng.integers(grammar.n_states, size=8)]
         prompts = [grammar.decode(state) for state in states]
         for axes, prompt, picture in zip(grid[row], prompts, draw(prompts, [5] * 8), strict=True):
-            _show(axes, picture, prompt.removeprefix("a photo of "))
+            _show(axes, picture, prompt.removeprefix("a photo of "), width=20)
     return figure
 
 
