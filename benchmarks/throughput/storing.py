@@ -37,14 +37,18 @@ def measure_case(case: Case, rounds: int) -> dict[str, Any]:
     """Seconds of lookups, insertions and openings at every size; bytes of the stored world."""
     with tempfile.TemporaryDirectory() as folder:
         stores = {n: _filled(Path(folder) / f"{n}.sqlite", n) for n in case["sizes"]}
-        lookups: dict[str, Work] = {str(n): _lookups(store, n) for n, store in stores.items()}
+        # Before anything is added: every round of insertions makes the files larger.
+        file_bytes = {n: _file(store).stat().st_size for n, store in stores.items()}
+        lookups: dict[str, Work] = {
+            str(n): _lookups(store, n, rounds) for n, store in stores.items()
+        }
         inserts: dict[str, Work] = {str(n): _inserts(store, n) for n, store in stores.items()}
         opens: dict[str, Work] = {str(n): _open(store) for n, store in stores.items()}
         measured: dict[str, Any] = {
             "lookups": in_turn(lookups, rounds),
             "opens": in_turn(opens, rounds),
             "inserts": in_turn(inserts, rounds),
-            "file_bytes": {n: _file(store).stat().st_size for n, store in stores.items()},
+            "file_bytes": file_bytes,
         }
         for store in stores.values():
             store.close()
@@ -95,7 +99,9 @@ def _filled(path: Path, n_rows: int) -> Store:
     store = Store.open(path, limit=None)
     for start in trange(0, n_rows, ROWS_AT_ONCE, desc=f"{n_rows:,} rows", leave=False):
         store.add_outputs(MODEL, _outputs(range(start, start + ROWS_AT_ONCE)))
-    return store
+    # Closing moves what SQLite's journal holds into the file.
+    store.close()
+    return Store.open(path, limit=None)
 
 
 def _outputs(numbers: Sequence[int]) -> dict[str, ModelOutput]:
@@ -103,11 +109,13 @@ def _outputs(numbers: Sequence[int]) -> dict[str, ModelOutput]:
     return {str(number): {"embedding": embedding} for number in numbers}
 
 
-def _lookups(store: Store, n_rows: int) -> Work:
-    keys = [str(n) for n in np.random.default_rng(0).integers(0, n_rows, LOOKUPS).tolist()]
+def _lookups(store: Store, n_rows: int, rounds: int) -> Work:
+    """Other rows in every round: those of the round before would be found in SQLite's cache."""
+    drawn = np.random.default_rng(0).integers(0, n_rows, (rounds + 1, LOOKUPS)).tolist()
+    keys = iter([[str(n) for n in of_round] for of_round in drawn])
 
     def work() -> None:
-        for key in keys:
+        for key in next(keys):
             store.outputs(MODEL, [key])
 
     return work
