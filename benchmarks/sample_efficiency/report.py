@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -135,21 +135,36 @@ def _figure(measured: Measured) -> "Figure":
     with house_style():
         figure = new_figure(4.2 * len(measured.worlds) + 1.8, 4.4)
         panels = figure.subplots(1, len(measured.worlds), sharey=True, squeeze=False)[0]
+        styles = _styles(measured)
         for panel, world in zip(panels, measured.worlds, strict=True):
-            _panel(panel, measured, world)
+            _panel(panel, measured, world, styles)
         panels[0].set_ylabel("share of searches at their goal")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right center")
+        lines = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
+        titles = [SEARCHERS[name].title for name in _cheapest_first(measured, measured.worlds[0])]
+        figure.legend([lines[title] for title in titles], titles, loc="outside right center")
     return figure
 
 
-def _panel(panel: "Axes", measured: Measured, world: str) -> None:
-    budget = measured.budgets[world]
+def _styles(measured: Measured) -> dict[str, dict[str, Any]]:
+    """How each is drawn in every panel: its kind by the line, the best learner by its width."""
     drawn: dict[str, int] = {}
-    for name in measured.searchers(world):
-        kind = SEARCHERS[name].kind
+    styles: dict[str, dict[str, Any]] = {}
+    best = measured.best(measured.worlds[0], "learner")
+    for name, searcher in SEARCHERS.items():
+        kind = searcher.kind
         colour = "black" if kind == "reference" else COLOURS[drawn.get(kind, 0) % len(COLOURS)]
         drawn[kind] = drawn.get(kind, 0) + 1
+        styles[name] = {"color": colour, "linestyle": _LINE_OF[kind], "label": searcher.title}
+        if name == best:
+            styles[name]["linewidth"] = 3.0
+    return styles
+
+
+def _panel(
+    panel: "Axes", measured: Measured, world: str, styles: dict[str, dict[str, Any]]
+) -> None:
+    budget = measured.budgets[world]
+    for name in measured.searchers(world):
         band = success_curve(measured.costs(world, name), budget)
         curve_with_band(
             panel,
@@ -157,9 +172,7 @@ def _panel(panel: "Axes", measured: Measured, world: str) -> None:
             band.mean[1:],
             band.low[1:],
             band.high[1:],
-            label=SEARCHERS[name].title,
-            color=colour,
-            linestyle=_LINE_OF[kind],
+            **styles[name],
         )
     panel.set_xscale("log")
     panel.set_xlim(3, budget)
