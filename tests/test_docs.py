@@ -1,5 +1,6 @@
 """What the README and the pages under docs/ tell a reader to open, type or run."""
 
+import csv
 import re
 import shlex
 import shutil
@@ -57,6 +58,39 @@ def test_every_command_and_option_exists():
             command, words = command.commands[words[0]], words[1:]
         known = {option for parameter in command.params for option in parameter.opts}
         assert {word for word in words if word.startswith("--")} <= known, (command.name, words)
+
+
+BUDGETS = {"base": 480, "extended": 1_000, "synthetic": 2_000}
+MEDIANS = {
+    "`factored_ucb`": ["factored_ucb"],
+    "`dyna_q`": ["dyna_q"],
+    "`linear_q_learning`": ["linear_q_learning"],
+    "`q_learning`": ["q_learning"],
+    "coordinate search": ["coordinate_search"],
+    "Optuna's TPE": ["optuna_tpe", "optuna_tpe_tuned"],
+    "Stable-Baselines3": ["sb3_dqn", "sb3_ppo", "sb3_a2c"],
+    "hill climbing": ["hill_climbing"],
+    "random search": ["random_search"],
+}
+
+
+@pytest.mark.parametrize("label", MEDIANS)
+def test_the_medians_in_the_readme_are_those_that_were_measured(label):
+    def told(world: str, searcher: str) -> str:
+        median = medians[world, searcher]
+        return f"> {BUDGETS[world]:,}" if median >= BUDGETS[world] else f"{median:,.0f}"
+
+    with (ROOT / "benchmarks" / "results" / "sample_efficiency.csv").open() as file:
+        medians = {
+            (row["world"], row["searcher"]): float(row["median"]) for row in csv.DictReader(file)
+        }
+    [line] = [
+        line
+        for line in (ROOT / "README.md").read_text().splitlines()
+        if line.startswith(f"| {label}") and line.count("|") == 5
+    ]
+    cells = [cell.strip().strip("*") for cell in line.split("|")[2:5]]
+    assert cells == [" / ".join(told(world, name) for name in MEDIANS[label]) for world in BUDGETS]
 
 
 @pytest.mark.slow
