@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rldf_gym.store import Store, drawn_key, upkeep
-from rldf_gym.store.database import StoreError
+from rldf_gym.store.database import Database, StoreError
 from rldf_gym.store.schema import TABLES
 
 N_PICTURES = 6
@@ -117,6 +117,23 @@ class TestPrune:
         assert not store.has_picture(key_of("aaa", 0))
         assert store.has_picture(key_of("abb", 0))
         assert len(store.outputs("clip", [key_of("aaa", 0)])) == 1
+
+    def test_by_age_keeps_what_was_used_in_the_hours_that_are_not_over(self, path):
+        # At one o'clock sharp, what was used at five to one has one hour less on the clock.
+        now = upkeep.this_hour()
+        change(path, f"UPDATE pictures SET used = {now} - 1")
+        assert upkeep.prune(path, unused_hours=1) == 0
+
+    def test_tells_what_is_deleted_where_the_disk_has_no_room_to_shrink_the_file(
+        self, path, monkeypatch
+    ):
+        def full(_):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(Database, "vacuum", full)
+        with pytest.raises(StoreError, match=r"12 rows are deleted .* disk is full"):
+            upkeep.prune(path, generator="aa")
+        assert not Store.open(path).has_picture(key_of("aaa", 0))
 
     def test_by_generator_deletes_its_pictures_and_what_was_seen_in_them(self, path):
         assert upkeep.prune(path, generator="aa") == 2 * N_PICTURES

@@ -113,6 +113,15 @@ def test_pruning_the_generator_forgets_the_refusal(tmp_path):
         squeamish_world(Store.open(path)).readings(AMONG_OTHERS)
 
 
+def test_a_generator_that_refused_everything_can_be_pruned(tmp_path):
+    path = tmp_path / "store.sqlite"
+    world = squeamish_world(Store.open(path))
+    with pytest.warns(UnavailablePictureWarning):
+        world.readings(AMONG_OTHERS[1:2])
+    world.store.close()
+    assert upkeep.prune(path, generator=world.generator.fingerprint) == 1
+
+
 @pytest.mark.parametrize(
     ("reward", "lowest"), [("multi_semantic", -1), ("partial_semantic", -1), ("clip", -1)]
 )

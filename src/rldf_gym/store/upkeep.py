@@ -149,7 +149,7 @@ def prune(
     Args:
         path: of the store.
         size: bytes that may stay; beyond, the least recently used go, pictures first.
-        unused_hours: what was not used for so many hours goes.
+        unused_hours: what was not used for so many whole hours of the clock goes.
         generator: fingerprint of a generator, or its beginning: its pictures go, and what models
             saw in them (but for pictures that had made room before).
 
@@ -157,8 +157,8 @@ def prune(
         How many rows were deleted.
 
     Raises:
-        StoreError: there is no such file, it is no store or cannot be written to, or the
-            beginning fits several generators or none.
+        StoreError: there is no such file, it is no store or cannot be written to, the beginning
+            fits several generators or none, or the disk has no room to copy what stays.
     """
     with _opened(path) as database:
         try:
@@ -169,14 +169,20 @@ def prune(
                 if unused_hours is not None:
                     for table in TABLES:
                         connection.execute(
-                            f"DELETE FROM {table} WHERE used <= ?", (this_hour() - unused_hours,)
+                            f"DELETE FROM {table} WHERE used < ?", (this_hour() - unused_hours,)
                         )
                 if size is not None:
                     evict(connection, size, slack=0.0)
                 deleted = connection.total_changes - before
-            database.vacuum()
         except sqlite3.OperationalError as error:
             raise StoreError(f"the store {path} cannot be pruned: {error}") from error
+        try:
+            database.vacuum()
+        except sqlite3.OperationalError as error:
+            raise StoreError(
+                f"{deleted} rows are deleted from the store {path}, but their room, which new rows"
+                f" will fill, cannot be given back to the disk: {error}"
+            ) from error
     return deleted
 
 
@@ -279,13 +285,18 @@ def _unreadable(table: str, content: bytes) -> str | None:
 
 
 def _delete_drawn_by(connection: sqlite3.Connection, beginning: str) -> None:
-    query = f"SELECT DISTINCT generator FROM {PICTURES} WHERE substr(generator, 1, ?) = ?"
-    found = [row[0] for row in connection.execute(query, (len(beginning), beginning))]
+    # Of a generator that refused every prompt there are no pictures.
+    query = (
+        f"SELECT generator FROM {PICTURES} UNION"
+        f" SELECT substr(model, {len(unavailable_by('')) + 1}) FROM {OUTPUTS}"
+        f" WHERE model GLOB '{unavailable_by('*')}' ORDER BY 1"
+    )
+    known: list[str] = [row[0] for row in connection.execute(query)]
+    found = [generator for generator in known if generator.startswith(beginning)]
     if len(found) != 1:
-        known = [row[0][:16] for row in connection.execute(query, (0, ""))]
         raise StoreError(
             f"{len(found)} generators have a fingerprint that begins with {beginning!r}; in this"
-            f" store are {', '.join(known) or 'none'}"
+            f" store are {', '.join(generator[:16] for generator in known) or 'none'}"
         )
     drawn = f"SELECT key FROM {PICTURES} WHERE generator = ?"
     connection.execute(f"DELETE FROM {OUTPUTS} WHERE picture IN ({drawn})", found)
