@@ -65,8 +65,10 @@ def test_a_picture_comes_back_pixel_for_pixel(picture, prompt, seed):
     )
 )
 def test_a_model_output_comes_back_bit_for_bit(output):
-    kept = Store.open(None).add_outputs("model", {"picture": output})["picture"]
-    assert kept.keys() == output.keys()
+    store = Store.open(None)
+    returned = store.add_outputs("model", {"picture": output})["picture"]
+    kept = store.outputs("model", ["picture"])["picture"]
+    assert returned.keys() == kept.keys() == output.keys()
     for name, array in output.items():
         assert kept[name].dtype == array.dtype
         assert kept[name].shape == array.shape

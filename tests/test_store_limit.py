@@ -1,5 +1,6 @@
 """A store with a size limit makes room: what was least recently used goes first."""
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from painted_world import painted_world
 
-from rldf_gym.store import Store, default_limit, drawn_key
+from rldf_gym.store import Store, database, default_limit, drawn_key, retention, schema
 from rldf_gym.store import store as store_module
 from rldf_gym.store.database import StoreError
 from rldf_gym.store.retention import parse_size
@@ -110,6 +111,27 @@ def test_readings_go_where_they_alone_are_too_many(path):
     assert len(store.outputs("clip", ["29-19"])) == 1
 
 
+@pytest.mark.parametrize("name", ["store.sqlite", None])
+def test_what_has_no_room_at_all_is_told_once_and_then_forgotten(tmp_path, name):
+    store = Store.open(name and tmp_path / name, limit="1 kB")
+    world = painted_world(store=store)
+    states = world.grammar.states()[:3]
+    assert [reading.values.tolist() for reading in world.readings(states)] == states.tolist()
+    assert world.picture(states[0]).shape == world.picture(states[1]).shape
+
+
+def test_in_memory_too_the_picture_least_recently_used_goes_first(monkeypatch):
+    store = Store.open(None, limit=LIMIT)
+    add(store, *range(ROOM))
+    later = store_module.this_hour() + 10
+    for module in (store_module, schema, retention):
+        monkeypatch.setattr(module, "this_hour", lambda: later)
+    store.picture(key_of(0))
+    add(store, *range(ROOM, 2 * ROOM))
+    assert store.has_picture(key_of(0))
+    assert not store.has_picture(key_of(1))
+
+
 def test_a_picture_that_went_is_drawn_again_and_its_reading_stays_the_first(tmp_path):
     path = tmp_path / "store.sqlite"
     world = painted_world(store=Store.open(path))
@@ -153,6 +175,19 @@ def test_uses_are_written_many_at_once(path):
             versions.add(connection.execute("PRAGMA data_version").fetchone())
         assert len(versions) == 2
     connection.close()
+
+
+def test_uses_that_cannot_be_written_are_forgotten_and_stop_nobody(path, monkeypatch):
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    store = Store.open(path)
+    n = store_module._TOUCHED_AT_ONCE
+    store.add_texts("clip", {str(number): np.ones(2, np.float32) for number in range(n + 1)})
+    age(path, hours=5, table="texts")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as busy:
+        busy.execute("BEGIN IMMEDIATE")
+        store.texts("clip", map(str, range(n)))
+        monkeypatch.setattr(store, "_note_uses", lambda: pytest.fail("it waits again"))
+        assert len(store.texts("clip", [str(n)])) == 1
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,19 @@ def test_prompts_are_embedded_once_and_kept():
     assert second.perception.clip.texts_embedded == 0
 
 
+def test_a_prompt_that_another_process_embedded_first_keeps_that_embedding(monkeypatch):
+    world = painted_world()
+    clip, prompt = world.perception.clip, "a photo of one dog and no people in park"
+    theirs, embed = np.full(23, 0.5, np.float32), clip.embed_texts
+
+    def overtaken(prompts):
+        world.store.add_texts(clip.fingerprint, {prompt: theirs})
+        return embed(prompts)
+
+    monkeypatch.setattr(clip, "embed_texts", overtaken)
+    assert world.senses.embed([prompt])[0].tolist() == theirs.tolist()
+
+
 def test_a_picture_from_outside_is_read_like_any_other():
     world = painted_world()
     assert world.read(paint(world.grammar, CARS)).values.tolist() == CARS

@@ -269,8 +269,7 @@ class World:
             missing = [prompt for prompt in new if prompt not in known]
             if missing:
                 embedded = dict(zip(missing, clip.embed_texts(missing), strict=True))
-                self.store.add_texts(clip.fingerprint, embedded)
-                known.update(embedded)
+                known.update(self.store.add_texts(clip.fingerprint, embedded))
         return np.stack([known[prompt] for prompt in prompts])
 
 

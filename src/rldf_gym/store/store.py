@@ -169,7 +169,10 @@ class Store:
     def add_outputs(
         self, model: str, outputs: Mapping[str, ModelOutput]
     ) -> dict[str, dict[str, NDArray[Any]]]:
-        """Keep what ``model`` saw, by picture key; returns what is now kept for these pictures."""
+        """Keep what ``model`` saw, by picture key.
+
+        Returns the outputs as they are kept: another process's where that came first.
+        """
         from safetensors.numpy import save
 
         contents = {
@@ -180,21 +183,27 @@ class Store:
             (output_key(key, model), key, model, *kept(content))
             for key, content in contents.items()
         ]
-        self._insert(OUTPUTS, rows)
-        return self.outputs(model, outputs)
+        earlier = {} if self._insert(OUTPUTS, rows) else self.outputs(model, outputs)
+        return {key: earlier.get(key) or dict(output) for key, output in outputs.items()}
 
     def texts(self, model: str, prompts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The embedding ``float32 [d]`` of each prompt, where ``model`` has embedded it."""
         found = {prompt: self._content(TEXTS, text_key(model, prompt)) for prompt in prompts}
         return {p: np.frombuffer(b, np.float32) for p, b in found.items() if b is not None}
 
-    def add_texts(self, model: str, embeddings: Mapping[str, NDArray[np.float32]]) -> None:
-        """Keep text embeddings ``float32 [d]`` by prompt."""
+    def add_texts(
+        self, model: str, embeddings: Mapping[str, NDArray[np.float32]]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Keep text embeddings ``float32 [d]`` by prompt.
+
+        Returns the embeddings as they are kept: another process's where that came first.
+        """
+        new = {prompt: embedding.astype(np.float32) for prompt, embedding in embeddings.items()}
         rows = [
-            (text_key(model, prompt), model, prompt, *kept(embedding.astype(np.float32).tobytes()))
-            for prompt, embedding in embeddings.items()
+            (text_key(model, prompt), model, prompt, *kept(embedding.tobytes()))
+            for prompt, embedding in new.items()
         ]
-        self._insert(TEXTS, rows)
+        return new if self._insert(TEXTS, rows) else new | self.texts(model, new)
 
     def _content(self, table: str, key: str) -> bytes | None:
         """What a row holds, in the file or else in memory; notes that it is in use."""
@@ -240,18 +249,20 @@ class Store:
         statement = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(rows[0]))})"
         with database.transaction() as connection:
             inserted: int = connection.executemany(statement, rows).rowcount
-            if database is self._file:
-                self._write_uses(connection)
+            self._write_uses(connection)
             if self.limit is not None:
                 evict(connection, self.limit)
         return inserted == len(rows)
 
     def _note_uses(self) -> None:
-        """Write what was used since the last time, if the file can be written to at all."""
-        if self._file is None or self._memory is not None or not any(self._touched.values()):
+        """Write what was used since the last time, or forget it where nothing can be written."""
+        database = self._file if self._memory is None else self._memory
+        if database is None or not any(self._touched.values()):
             return
-        with contextlib.suppress(sqlite3.OperationalError), self._file.transaction() as connection:
+        with contextlib.suppress(sqlite3.OperationalError), database.transaction() as connection:
             self._write_uses(connection)
+        for keys in self._touched.values():
+            keys.clear()
 
     def _write_uses(self, connection: sqlite3.Connection) -> None:
         for table, keys in self._touched.items():
