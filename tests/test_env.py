@@ -256,12 +256,15 @@ def test_a_reset_can_set_another_target(env):
     ids=str,
 )
 def test_a_bad_reset_is_refused_and_changes_nothing(env, options, complaint):
-    env.reset(options={"state": [0, 0, 0, 0]})
+    env.reset(seed=0, options={"state": [0, 0, 0, 0]})
     goal = env.unwrapped.goal
     with pytest.raises(RLDFError, match=complaint):
-        env.reset(options=options)
+        env.reset(seed=7, options=options)
     assert env.unwrapped.goal is goal
     assert env.step([FREQUENCY, DOWN])[0].tolist() == [0, 0, 0, 0]
+    twin = make()
+    twin.reset(seed=0, options={"state": [0, 0, 0, 0]})
+    assert env.reset()[0].tolist() == twin.reset()[0].tolist()
 
 
 @pytest.mark.parametrize("action", [[4, 0], [0, 2], [-1, 0], [0], 3, None, [0.0, 1.0]], ids=str)

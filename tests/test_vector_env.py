@@ -206,6 +206,37 @@ def test_a_seed_of_none_goes_on_with_a_sub_environments_own_stream(envs):
     assert envs.reset(seed=[None, 6, None])[0][[0, 2]].tolist() == second[[0, 2]].tolist()
 
 
+@pytest.mark.parametrize("seed", [5, [5, None, 7]], ids=str)
+def test_it_tells_the_seeds_of_its_sub_environments_as_a_sync_vector_env_does(envs, seed):
+    twins = make_sync(3, AutoresetMode.NEXT_STEP, **painted_arguments(target=GOAL))
+    for each in (envs, twins):
+        each.reset(seed=1)
+        each.reset(seed=seed)
+    assert envs.unwrapped.np_random_seed == twins.np_random_seed
+
+
+def test_seeds_it_never_was_given_make_the_same_walk_again(envs):
+    start = envs.reset()[0]
+    again = make().reset(seed=list(envs.unwrapped.np_random_seed))[0]
+    assert again.tolist() == start.tolist()
+
+
+def test_seeds_may_be_numpys_numbers(envs):
+    start = envs.reset(seed=5)[0]
+    assert envs.reset(seed=np.int64(5))[0].tolist() == start.tolist()
+    assert envs.reset(seed=np.arange(5, 8))[0].tolist() == start.tolist()
+
+
+@pytest.mark.parametrize("seed", [-1, [1, -1, 2], [1, 0.5, 2]], ids=str)
+def test_a_seed_that_is_none_is_refused_and_changes_nothing(envs, seed):
+    envs.reset(seed=0)
+    goal, seeds = envs.unwrapped.goal, envs.unwrapped.np_random_seed
+    with pytest.raises(gym.error.Error, match="Seed must be"):
+        envs.reset(seed=seed, options={"target": paint(BASE, [0, 0, 0, 0])})
+    assert envs.unwrapped.goal is goal
+    assert envs.unwrapped.np_random_seed == seeds
+
+
 def test_without_a_seed_starts_differ(envs):
     other = make()
     starts = [each.reset()[0].tolist() for each in (envs, other) for _ in range(20)]
@@ -241,6 +272,8 @@ def test_a_masked_reset_leaves_the_options_as_they_were(envs):
     [
         ({"state": [0, 10, 0, 0]}, "noun"),
         ({"state": [[0, 0, 0, 0]] * 2}, "2 states for 3"),
+        ({"state": [[0, 0, 0, 0], [0], [0]]}, "is not a vector"),
+        ({"reset_mask": [[True], [True, False]]}, "reset_mask"),
         ({"state": [[0, 0, 0, 0], [0, 10, 0, 0], [0, 0, 0, 0]]}, "noun"),
         ({"target": "no/such/picture.png"}, "does not exist"),
         ({"sate": [0, 0, 0, 0]}, "'sate'; known: 'state', 'target', 'reset_mask'"),

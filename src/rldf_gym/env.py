@@ -207,12 +207,13 @@ class RLDFEnv(gym.Env[State, State]):
             RLDFError: an unknown option, a state outside the grammar, or a target that cannot be
                 used. The environment stays as it was.
         """
-        super().reset(seed=seed)
         options = {} if options is None else options
         check_reset_options(options, "state", "target")
         chosen = self.grammar.index(options["state"]) if "state" in options else None
-        if "target" in options:
-            self.goal = find_goal(self.world, options["target"])
+        goal = find_goal(self.world, options["target"]) if "target" in options else self.goal
+        super().reset(seed=seed)
+        if goal is not self.goal:
+            self.goal = goal
             self._places.clear()
         self._here = here = self._place(self._any_but_goal() if chosen is None else chosen)
         return here.state.copy(), self._info(here)

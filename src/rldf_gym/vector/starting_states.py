@@ -18,8 +18,13 @@ class StartingStates:
     """
 
     def __init__(self, num_envs: int, n_states: int) -> None:
-        self._streams: list[np.random.Generator | None] = [None] * num_envs
+        self._streams: list[tuple[np.random.Generator, int] | None] = [None] * num_envs
         self._n_states = n_states
+
+    @property
+    def seeds_in_use(self) -> tuple[int, ...]:
+        """The seed that each stream began with."""
+        return tuple(self._stream(number)[1] for number in range(len(self._streams)))
 
     def seeds(self, seed: Seeds) -> Sequence[int | None]:
         """One seed for every sub-environment: ``seed + i`` for a number, None for no change.
@@ -34,23 +39,31 @@ class StartingStates:
             return [int(seed) + number for number in range(num_envs)]
         if len(seed) != num_envs:
             raise RLDFError(f"{len(seed)} seeds for {num_envs} sub-environments")
-        return seed
+        return [int(each) if isinstance(each, np.integer) else each for each in seed]
 
     def restart(self, mask: NDArray[np.bool_], seeds: Sequence[int | None]) -> None:
-        """Begin anew the streams of the sub-environments ``mask [n]`` that are given a seed."""
-        for number in np.flatnonzero(mask).tolist():
-            if seeds[number] is not None:
-                self._streams[number] = seeding.np_random(seeds[number])[0]
+        """Begin anew the streams of the sub-environments ``mask [n]`` that are given a seed.
+
+        Raises:
+            gymnasium.error.Error: a seed is no whole number of at least 0; no stream has changed.
+        """
+        begun = {
+            number: seeding.np_random(seeds[number])
+            for number in np.flatnonzero(mask).tolist()
+            if seeds[number] is not None
+        }
+        for number, stream in begun.items():
+            self._streams[number] = stream
 
     def draw(self, mask: NDArray[np.bool_], goal: int) -> NDArray[np.int64]:
         """Numbers int64 ``[k]`` of starting states for the ``k`` sub-environments in the mask."""
         most = self._n_states - 1
-        drawn = [self._stream(number).integers(most) for number in np.flatnonzero(mask).tolist()]
+        drawn = [self._stream(number)[0].integers(most) for number in np.flatnonzero(mask).tolist()]
         indices = np.array(drawn, np.int64)
         return indices + (indices >= goal)
 
-    def _stream(self, number: int) -> np.random.Generator:
+    def _stream(self, number: int) -> tuple[np.random.Generator, int]:
         stream = self._streams[number]
         if stream is None:
-            stream = self._streams[number] = seeding.np_random()[0]
+            stream = self._streams[number] = seeding.np_random()
         return stream

@@ -150,6 +150,11 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         self._nobody = np.zeros(num_envs, np.bool_)
         self._ended = self._nobody
 
+    @property
+    def np_random_seed(self) -> Any:
+        """The seed of every sub-environment's starting states, as `SyncVectorEnv` gives them."""
+        return self._starts.seeds_in_use
+
     def step(self, actions: ArrayLike) -> Step:
         """Move every sub-environment, and look at the pictures there.
 
@@ -198,19 +203,21 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         Raises:
             RLDFError: an unknown option, a state outside the grammar, a target that cannot be
                 used, or a mask or seeds of the wrong length. The environment stays as it was.
+            gymnasium.error.Error: a seed below 0, or no whole number; likewise.
         """
         options = {} if options is None else options
         check_reset_options(options, "state", "target", "reset_mask")
         mask = self._mask(options)
         seeds = self._starts.seeds(seed)
         chosen = self._chosen(options["state"]) if "state" in options else None
-        if "target" in options:
-            if not mask.all():
-                raise RLDFError("a new 'target' is for all sub-environments: leave 'reset_mask'")
-            self.goal = find_goal(self.world, options["target"])
-            self._goal_index = self.grammar.index(self.goal.state)
-            self._visited.aim(self.goal)
+        if "target" in options and not mask.all():
+            raise RLDFError("a new 'target' is for all sub-environments: leave 'reset_mask'")
+        goal = find_goal(self.world, options["target"]) if "target" in options else self.goal
         self._starts.restart(mask, seeds)
+        if goal is not self.goal:
+            self.goal = goal
+            self._goal_index = self.grammar.index(goal.state)
+            self._visited.aim(goal)
         starts = self._drawn_starts(mask) if chosen is None else chosen[mask]
         infos = self._infos(self._visited.rows(starts @ self._strides))
         states = np.zeros_like(self._highest) if self._states is None else self._states.copy()
@@ -290,17 +297,24 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         return with_masks(columns, len(rows))
 
     def _mask(self, options: dict[str, Any]) -> Mask:
-        mask = np.array(options.get("reset_mask", np.ones(self.num_envs, np.bool_)))
+        given = options.get("reset_mask", np.ones(self.num_envs, np.bool_))
+        try:
+            mask = np.array(given)
+        except ValueError:  # rows of different lengths
+            mask = np.array(False)
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
             raise RLDFError(
-                f"reset_mask is {mask!r}; give a bool array [{self.num_envs}] with a True in it"
+                f"reset_mask is {given!r}; give a bool array [{self.num_envs}] with a True in it"
             )
         if self._states is None and not mask.all():
             raise ResetNeeded("the first reset() is for all sub-environments: leave 'reset_mask'")
         return mask
 
     def _chosen(self, state: ArrayLike) -> States:
-        states = np.asarray(state)
+        try:
+            states = np.asarray(state)
+        except ValueError:  # rows of different lengths: no state at all, as the grammar will say
+            states = np.empty(0)
         if states.ndim != 2:
             return np.tile(self.grammar.validate(state), (self.num_envs, 1))
         if len(states) != self.num_envs:
