@@ -252,6 +252,28 @@ def test_torch_running_out_of_memory_is_understood_as_well():
     assert generator.tried == [16, 8, 8]
 
 
+def ask_torch_for_too_much(_):
+    import torch
+
+    torch.empty(2**55, dtype=torch.uint8)
+
+
+def be_an_mps_device_without_room(_):
+    raise RuntimeError("MPS backend out of memory (MPS allocated: 8.57 GB, max allowed: 9.07 GB)")
+
+
+@pytest.mark.parametrize("fail", [ask_torch_for_too_much, be_an_mps_device_without_room])
+def test_lack_of_memory_that_torch_has_no_error_of_its_own_for_is_understood_too(fail):
+    class Failing(Cramped):
+        def __call__(self, prompts, seeds):
+            self.tried.append(len(prompts))
+            return fail(prompts) if len(prompts) > 8 else self.painter(prompts, seeds)
+
+    generator = Failing(fail.__name__, at_most=8)
+    generator.world().readings(generator.grammar.states()[:16])
+    assert generator.tried == [16, 8, 8]
+
+
 def test_memory_that_does_not_suffice_for_one_picture_is_told():
     generator = Cramped("cramped-4", at_most=0)
     with pytest.raises(MemoryError):

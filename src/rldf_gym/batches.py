@@ -12,6 +12,9 @@ BATCH_SIZE = 16
 Of generators that do not say themselves how many pictures they draw best at once.
 """
 
+_SAID_OF_LACKING_MEMORY = ("DefaultCPUAllocator: ", "MPS backend out of memory")
+"""Of a processor's and of Apple's memory torch says so in a plain `RuntimeError`."""
+
 # By fingerprint: what one world found out about a generator and this machine serves the others.
 _SIZES_THAT_FIT: dict[str, int] = {}
 
@@ -80,13 +83,17 @@ def _if_it_fits(work: Callable[[Sequence[int]], Result], batch: Sequence[int]) -
     """The one result, or none where memory ran out; what the failure held is free on return."""
     try:
         return [work(batch)]
-    except _out_of_memory():
-        if len(batch) == 1:
+    except (MemoryError, RuntimeError) as error:
+        if len(batch) == 1 or not _is_out_of_memory(error):
             raise
         return []
 
 
-def _out_of_memory() -> tuple[type[BaseException], ...]:
-    """The errors that say so; torch's only where torch is in use."""
+def _is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says so: Python's, torch's own, or torch's of a device without one."""
     torch = sys.modules.get("torch")
-    return (MemoryError,) if torch is None else (MemoryError, torch.OutOfMemoryError)
+    return (
+        isinstance(error, MemoryError)
+        or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+        or any(said in str(error) for said in _SAID_OF_LACKING_MEMORY)
+    )
