@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from painted_world import PaintedGenerator, load_grammar, paint, painted_arguments
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -165,6 +166,23 @@ def test_statistics_of_episodes_come_from_sb3s_monitor():
     for _ in range(3):
         *_, infos = envs.step(np.array([NOUN_UP] * 2))
     assert [(info["episode"]["r"], info["episode"]["l"]) for info in infos] == [(-3.0, 3)] * 2
+
+
+def test_statistics_of_episodes_come_from_gymnasiums_wrapper_too():
+    counted = RecordEpisodeStatistics(make_gymnasium(2, max_episode_steps=3, stop_at_goal=False))
+    envs = SB3VecEnv(counted)
+    envs.reset()
+    steps = [envs.step(np.array([NOUN_UP, SCENE_DOWN])) for _ in range(4)]
+    assert [["episode" in info for info in infos] for *_, infos in steps] == [
+        *[[False, False]] * 2,
+        [True, True],
+        [False, False],
+    ]
+    rewards = np.sum([rewards for _, rewards, *_ in steps[:3]], axis=0)
+    ended = steps[2][3]
+    assert [info["episode"]["r"] for info in ended] == rewards.tolist()
+    assert [info["episode"]["l"] for info in ended] == [3, 3]
+    assert ended[0]["prompt"] == BASE.decode(ended[0]["terminal_observation"])
 
 
 def test_ppo_trains_and_is_evaluated():

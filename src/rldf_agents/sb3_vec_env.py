@@ -95,7 +95,9 @@ class SB3VecEnv(VecEnv):
         if ended.any():
             final = _one_by_one(infos["final_info"], self.num_envs)
             for number in np.flatnonzero(ended).tolist():
-                self.reset_infos[number], told[number] = told[number], final[number]
+                self.reset_infos[number] = told[number]
+                # What a wrapper tells of the whole step is not in what the episode ended with.
+                told[number] = {**told[number], **final[number]}
                 told[number]["terminal_observation"] = infos["final_obs"][number]
         for info, cut_off in zip(told, (truncations & ~terminations).tolist(), strict=True):
             info["TimeLimit.truncated"] = cut_off
@@ -162,9 +164,16 @@ def _one_by_one(infos: Mapping[str, Any], n: int) -> Told:
     for key, values in infos.items():
         if key.startswith("_") or key in ("final_obs", "final_info"):
             continue
-        # Python's own numbers, as a single environment gives them.
-        listed = values.tolist() if values.ndim == 1 else values
-        for info, value, known in zip(told, listed, infos[f"_{key}"].tolist(), strict=True):
+        mask = infos.get(f"_{key}", np.ones(n, np.bool_))
+        for info, value, known in zip(told, _listed(values, n), mask.tolist(), strict=True):
             if known:
                 info[key] = value
     return told
+
+
+def _listed(values: Any, n: int) -> Sequence[Any]:
+    """One entry for each of ``n``: Python's own numbers, as a single environment gives them."""
+    if isinstance(values, Mapping):
+        return _one_by_one(values, n)
+    listed: Sequence[Any] = values.tolist() if values.ndim == 1 else values
+    return listed
