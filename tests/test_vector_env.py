@@ -14,7 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_world import PaintedGenerator, load_grammar, paint, painted_arguments
 
+import rldf_gym.env
+import rldf_gym.vector.rewards
 import rldf_gym.vector.visited
+import rldf_gym.world
 from rldf_gym.actions import DOWN, UP
 from rldf_gym.errors import RLDFError
 from rldf_gym.grammar import compile_grammar
@@ -123,6 +126,22 @@ def test_it_walks_the_same_way_in_a_world_too_large_for_a_dense_table(monkeypatc
     twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)
     envs = gym.make_vec("RLDF-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
     assert_same_walk(envs, twins, seed=0, n_steps=60)
+
+
+@pytest.mark.parametrize("n_dense", [10_000_000, 0])
+def test_it_walks_the_same_way_where_there_is_more_to_see_than_it_remembers(monkeypatch, n_dense):
+    monkeypatch.setattr(rldf_gym.vector.visited, "MOST_DENSE_STATES", n_dense)
+    for module in (rldf_gym.vector.visited, rldf_gym.vector.rewards, rldf_gym.env, rldf_gym.world):
+        monkeypatch.setattr(module, "MOST_REMEMBERED", 7)
+    arguments = painted_arguments(SMALL, target=(1, 1, 1, 2)) | {"reward": "clip"}
+    twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)
+    envs = gym.make_vec("RLDF-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
+    assert_same_walk(envs, twins, seed=0, n_steps=60)
+    infos = envs.reset(seed=1)[1]
+    twins.reset(seed=1)
+    seen = set().union(*(each.unwrapped._seen for each in twins.envs))
+    assert infos["states_seen"].tolist() == [len(seen)] * 3
+    assert all(len(each.unwrapped._places) <= 7 for each in twins.envs)
 
 
 def test_it_walks_the_same_way_after_another_target(envs):

@@ -14,6 +14,7 @@ from painted_world import (
 )
 
 import rldf_gym
+from rldf_gym import world as world_module
 from rldf_gym.generation import GenerationError
 from rldf_gym.grammar import GrammarError, load_grammar
 from rldf_gym.store import Store
@@ -395,6 +396,27 @@ def test_neighbours_are_the_states_at_distance_one(index):
     grammar = load_grammar("base")
     distances = np.abs(grammar.states() - grammar.state(index)).sum(axis=1)
     assert sorted(neighbours(grammar, index)) == np.flatnonzero(distances == 1).tolist()
+
+
+def test_readings_one_by_one_come_as_often_as_a_state_is_named():
+    world = painted_world()
+    states = [world.grammar.index(reading.values) for reading in world.each_reading([5, 300, 5])]
+    assert states == [5, 300, 5]
+    assert world.generations == 2
+
+
+def test_a_world_keeps_only_so_many_readings_and_texts_at_hand(monkeypatch):
+    monkeypatch.setattr(world_module, "MOST_REMEMBERED", 30)
+    # Every scene is left to CLIP, which compares prompts.
+    generator = PaintedGenerator(load_grammar("base"))
+    eyes = replace(painted_perception(generator.grammar), scene_classifier=None)
+    world = World(generator.grammar, generator, eyes, Store.open(None))
+    states = world.grammar.states()[:200]
+    for state in [*states, *states]:
+        assert world.readings([state])[0].values.tolist() == state.tolist()
+        assert len(world._readings) <= 30
+        assert len(world._texts) <= 30
+    assert world.generations == 200
 
 
 def test_readings_one_by_one_are_the_same_and_are_not_remembered():

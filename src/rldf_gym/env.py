@@ -18,6 +18,7 @@ from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception
 from rldf_gym.rendering import text_frame
 from rldf_gym.rewards import DEFAULT_REWARD, coarse_gain, fine_gain, reward_wrapper
+from rldf_gym.world import MOST_REMEMBERED
 
 State = NDArray[np.int64]
 
@@ -241,7 +242,10 @@ class RLDFEnv(gym.Env[State, State]):
     def _place(self, index: int) -> "_Place":
         found = self._places.get(index)
         if found is None:
-            found = self._places[index] = self._visit(index)
+            found = self._visit(index)
+            if len(self._places) >= MOST_REMEMBERED:
+                self._places.clear()
+            self._places[index] = found
             self._seen.add(index)
         return found
 

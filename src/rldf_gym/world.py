@@ -31,7 +31,13 @@ from rldf_gym.unavailable import (
     unread,
 )
 
-__all__ = ["BATCH_SIZE", "PREFETCH", "World", "WorldError"]
+__all__ = ["BATCH_SIZE", "MOST_REMEMBERED", "PREFETCH", "World", "WorldError"]
+
+MOST_REMEMBERED = 100_000
+"""States whose readings are kept at hand, some kilobytes each; beyond, they are forgotten together.
+
+Then the store is asked anew, so that a walk through a large world does not fill the memory.
+"""
 
 PREFETCH = (None, "neighbours")
 """What a world may draw beside what it is asked for."""
@@ -123,10 +129,13 @@ class World:
         for asked, extra, readings in in_batches(unread, self.generator, self._read_states, fill):
             self._readings.update(zip([*asked, *extra], readings, strict=True))
             self.prefetched += len(extra)
-        return [self._readings[index] for index in indices]
+        found = [self._readings[index] for index in indices]
+        if len(self._readings) > MOST_REMEMBERED:
+            self._readings.clear()
+        return found
 
     def each_reading(self, indices: Sequence[int]) -> Iterator[Reading]:
-        """What is read in the states of these numbers, batch by batch, for any number of states.
+        """What is read in the state of each of these numbers, batch by batch, for any number.
 
         Unlike `readings`, this remembers none of them: the store does.
         """
@@ -184,7 +193,7 @@ class World:
             pictures = self._pictures([prompt_of[key] for key in keys])
             return {key: pictures[prompt_of[key]] for key in keys}
 
-        return self._look(list(prompt_of), fetch)
+        return self._look([self._key(prompt) for prompt in prompts], fetch)
 
     def _look(self, keys: Sequence[str], fetch: Fetch) -> list[Reading]:
         """Read the pictures of these keys; fetches only those that some model has yet to see."""
@@ -270,7 +279,10 @@ class World:
             if missing:
                 embedded = dict(zip(missing, clip.embed_texts(missing), strict=True))
                 known.update(self.store.add_texts(clip.fingerprint, embedded))
-        return np.stack([known[prompt] for prompt in prompts])
+        embeddings = np.stack([known[prompt] for prompt in prompts])
+        if len(known) > MOST_REMEMBERED:
+            known.clear()
+        return embeddings
 
 
 def neighbours(grammar: Grammar, index: int) -> Iterator[int]:

@@ -29,6 +29,7 @@ from rldf_gym.rewards import (
     reward_wrapper,
 )
 from rldf_gym.vector.infos import Infos, Mask, arrived
+from rldf_gym.world import MOST_REMEMBERED
 
 VectorEnv = gym.vector.VectorEnv[Any, Any, Any]
 Rewards = NDArray[np.float64]
@@ -276,6 +277,8 @@ class _OncePerReading:
         try:
             return np.fromiter(map(self._known.__getitem__, listed), np.float64, len(listed))
         except KeyError:
+            if len(self._known) >= MOST_REMEMBERED:
+                self._known.clear()
             for reading in set(listed) - self._known.keys():
                 self._known[reading] = self._function(reading)
             return np.array([self._known[reading] for reading in listed], np.float64)

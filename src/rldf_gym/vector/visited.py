@@ -1,7 +1,8 @@
 """What is known of the states visited so far: one row each, one column for every piece of it.
 
 Stepping many sub-environments is thereby a matter of array lookups: state to row, row to
-information. What a column holds is worked out once, at a state's first visit.
+information. What a column holds is worked out once, at a state's first visit; in a world so large
+that not all of it can be remembered, all is forgotten now and then.
 """
 
 from collections.abc import Mapping
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 
 from rldf_gym.goal import Goal
 from rldf_gym.rewards import coarse_gain, fine_gain
-from rldf_gym.world import World
+from rldf_gym.world import MOST_REMEMBERED, World
 
 MOST_DENSE_STATES = 10_000_000
 """Worlds up to this size have a row number kept for every state (40 MB at most)."""
 
 Rows = NDArray[np.integer[Any]]
 
-_UNVISITED = -1
+_UNVISITED, _FORGOTTEN = -1, -2
 _COLUMNS: Mapping[str, Any] = MappingProxyType(
     {
         "prompt": object,
@@ -50,22 +51,27 @@ class VisitedStates:
         self._goal = goal
         self._numbers = _row_numbers(grammar.n_states)
         self._states = np.empty((_FIRST_CAPACITY, grammar.n_axes), np.int64)
-        self._columns = {name: np.empty(_FIRST_CAPACITY, kind) for name, kind in _COLUMNS.items()}
+        self._columns = _no_rows()
         self._n_rows = 0
+        self._n_visited = 0
 
     def __len__(self) -> int:
         """How many states were visited."""
-        return self._n_rows
+        return self._n_visited
 
     def rows(self, indices: NDArray[np.int64]) -> Rows:
         """The rows int ``[n]`` of the states that have these numbers ``[n]`` (`Grammar.index`).
 
         States not visited before are looked up or drawn, in one batch, each once; if that fails,
-        none of them counts as visited.
+        none of them counts as visited. Rows found earlier may mean nothing afterwards.
         """
         rows = self._numbers.find(indices)
-        if rows.min(initial=0) == _UNVISITED:
-            self._visit(np.unique(indices[rows == _UNVISITED]))
+        if rows.min(initial=0) < 0:
+            missing = np.unique(indices[rows < 0])
+            if self._n_rows + len(missing) > MOST_REMEMBERED:
+                self._forget()
+                missing = np.unique(indices)
+            self._visit(missing)
             rows = self._numbers.find(indices)
         return rows
 
@@ -96,7 +102,14 @@ class VisitedStates:
             self._columns["reading"][row] = reading
         self._n_rows = after
         self._tell(before)
+        self._n_visited += int((self._numbers.find(indices) == _UNVISITED).sum())
         self._numbers.add(indices, before)
+
+    def _forget(self) -> None:
+        """Drop all rows, but not which states were visited."""
+        self._numbers.forget()
+        self._columns = _no_rows()
+        self._n_rows = 0
 
     def _tell(self, first: int) -> None:
         """Work out what depends on the goal, for the rows from ``first`` on."""
@@ -115,11 +128,15 @@ class _RowNumbers(Protocol):
     """Which row each state has."""
 
     def find(self, indices: NDArray[np.int64]) -> Rows:
-        """The rows ``[n]`` of states numbered ``[n]``, -1 where there is none."""
+        """The rows ``[n]`` of states numbered ``[n]``; `_UNVISITED` or `_FORGOTTEN` for none."""
         ...
 
     def add(self, indices: NDArray[np.int64], first: int) -> None:
         """Give rows ``first, first + 1, ...`` to these states."""
+        ...
+
+    def forget(self) -> None:
+        """Make every row `_FORGOTTEN`."""
         ...
 
 
@@ -137,6 +154,10 @@ class _DenseRowNumbers:
         """Write the numbers in place."""
         self._rows[indices] = np.arange(first, first + len(indices))
 
+    def forget(self) -> None:
+        """Overwrite the numbers in place."""
+        self._rows[self._rows >= 0] = _FORGOTTEN
+
 
 class _SparseRowNumbers:
     """A row number for the visited states alone, for worlds too large to list."""
@@ -153,11 +174,19 @@ class _SparseRowNumbers:
         """Add the numbers."""
         self._rows.update(zip(indices.tolist(), range(first, first + len(indices)), strict=True))
 
+    def forget(self) -> None:
+        """Overwrite the numbers."""
+        self._rows = dict.fromkeys(self._rows, _FORGOTTEN)
+
 
 def _row_numbers(n_states: int) -> _RowNumbers:
     if n_states <= MOST_DENSE_STATES:
         return _DenseRowNumbers(n_states)
     return _SparseRowNumbers()
+
+
+def _no_rows() -> dict[str, NDArray[Any]]:
+    return {name: np.empty(_FIRST_CAPACITY, kind) for name, kind in _COLUMNS.items()}
 
 
 def _with_room(array: NDArray[Any], length: int) -> NDArray[Any]:
