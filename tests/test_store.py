@@ -125,6 +125,21 @@ def test_the_first_output_written_for_a_picture_wins(path):
     assert kept[KEY]["a"].tolist() == [0, 0]
 
 
+def test_what_another_wrote_to_the_file_wins_over_what_is_kept_in_memory(path):
+    store = Store.open(path)
+    with no_more_room_in_files(), pytest.warns(StoreWarning, match="kept in memory"):
+        store.add_pictures("generator", {("a dog", s): noisy_picture(s) for s in range(1, 40)})
+    other = Store.open(path)
+    other.add_pictures("generator", {("a dog", 0): PICTURE})
+    other.add_outputs("model", {KEY: {"a": np.zeros(2)}})
+    other.add_texts("clip", {"a dog": np.zeros(2, np.float32)})
+    mine = store.add_pictures("generator", {("a dog", 0): PICTURE[::-1]})
+    assert np.array_equal(mine["a dog", 0], PICTURE)
+    assert store.add_outputs("model", {KEY: {"a": np.ones(2)}})[KEY]["a"].tolist() == [0, 0]
+    texts = store.add_texts("clip", {"a dog": np.ones(2, np.float32)})
+    assert texts["a dog"].tolist() == [0, 0]
+
+
 def test_an_interrupted_write_leaves_nothing_behind(path):
     store = Store.open(path)
     with pytest.raises(AttributeError):

@@ -232,7 +232,7 @@ class Store:
             return None if self._memory is None else self._memory.first(statement, (key,))
 
     def _insert(self, table: str, rows: Sequence[Row]) -> bool:
-        """Insert rows, all or none; True if no key among them was taken."""
+        """Insert rows, all or none; True if it is sure that no key among them was taken."""
         with self._lock:
             if self._file is not None and self._memory is None:
                 try:
@@ -241,7 +241,9 @@ class Store:
                     self._keep_in_memory(error)
             if self._memory is None:
                 self._memory = Database(None)
-            return self._insert_into(self._memory, table, rows)
+            all_new = self._insert_into(self._memory, table, rows)
+            # A file that cannot be written may have them from another process.
+            return all_new and self._file is None
 
     def _insert_into(self, database: Database, table: str, rows: Sequence[Row]) -> bool:
         if not rows:
