@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from painted_world import load_grammar, paint, painted_world
 from rldf_gym.atlas import Atlas, AtlasError, default_path
 from rldf_gym.atlas import atlas as atlas_module
 from rldf_gym.goal import find_goal
+from rldf_gym.perception import Reading
 from rldf_gym.rewards import clip, coarse_gain, fine_gain, multi_semantic, partial_semantic
 from rldf_gym.store import Store
 
@@ -122,6 +124,26 @@ def test_progress_is_told_state_by_state(tmp_path):
     world = painted_world()
     Atlas.build(world, tmp_path / "a", sample=50, progress=lambda *counts: told.append(counts))
     assert told == [(done, 50) for done in range(1, 51)]
+
+
+def test_a_build_holds_no_more_than_a_batch_of_embeddings_in_memory(tmp_path, monkeypatch):
+    world, n_floats = painted_world(), 4096
+    nothing = np.zeros(world.grammar.n_axes, np.int64)
+
+    def each_reading(indices):
+        for index in indices:
+            embedding = np.full(n_floats, index, np.float32)
+            yield Reading(nothing, nothing.astype(np.float32), embedding)
+
+    monkeypatch.setattr(world, "each_reading", each_reading)
+    tracemalloc.start()
+    try:
+        atlas = Atlas.build(world, tmp_path / "atlas.safetensors")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(atlas) * n_floats * 4 / 2
+    assert atlas.file.embeddings(479, 480).tolist() == [[479] * n_floats]
 
 
 class TestSample:

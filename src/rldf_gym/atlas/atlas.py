@@ -4,10 +4,11 @@ Where every state's reading is known, the search that a learner is trained for i
 with all of them, and its result the optimum: the yardstick for every learner.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +110,10 @@ class Atlas:
                 raise AtlasError(f"{target} is the atlas of another world; choose another file")
             return atlas
         indices = _chosen_states(world.grammar, sample, seed)
-        write_atlas(target, identity, world.grammar, _read_all(world, indices, progress))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent) as embeddings:
+            arrays = _read_all(world, indices, embeddings, progress)
+            write_atlas(target, identity, world.grammar, arrays)
         return cls.open(target)
 
     def __len__(self) -> int:
@@ -193,23 +197,25 @@ def _chosen_states(grammar: Grammar, sample: int | None, seed: int) -> NDArray[n
 
 
 def _read_all(
-    world: World, indices: NDArray[np.int64], progress: Callable[[int, int], None] | None
+    world: World,
+    indices: NDArray[np.int64],
+    embeddings: IO[bytes],
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, NDArray[Any]]:
+    """An atlas's arrays; its embeddings, the most of it, stay in the file given."""
     n, n_axes = len(indices), world.grammar.n_axes
     values = np.empty((n, n_axes), np.int64)
     confidence = np.empty((n, n_axes), np.float32)
-    embeddings: NDArray[np.float32] = np.empty((n, 0), np.float32)
     listed: Sequence[int] = indices.tolist()
     for row, reading in enumerate(world.each_reading(listed)):
-        if row == 0:
-            embeddings = np.empty((n, len(reading.embedding)), np.float32)
         values[row], confidence[row] = reading.values, reading.confidence
-        embeddings[row] = reading.embedding
+        embeddings.write(reading.embedding.tobytes())
         if progress is not None:
             progress(row + 1, n)
+    embeddings.flush()
     return {
         "indices": indices,
         "values": values,
         "confidence": confidence,
-        "embeddings": embeddings,
+        "embeddings": np.memmap(embeddings, np.float32, "r").reshape(n, -1),
     }

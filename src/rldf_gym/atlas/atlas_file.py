@@ -115,7 +115,7 @@ def write_atlas(
     """Write an atlas, whole or not at all.
 
     Args:
-        path: the file.
+        path: the file, in a folder that exists.
         identity: of what this is the atlas.
         grammar: whose states these are.
         arrays: by the names in `AtlasFile`.
@@ -131,7 +131,6 @@ def write_atlas(
         "grammar_name": grammar.name,
         "grammar_source": grammar.source,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         save_file(dict(arrays), partial, metadata={_METADATA: json.dumps(facts)})
