@@ -70,6 +70,7 @@ def test_a_model_output_comes_back_bit_for_bit(output):
     kept = store.outputs("model", ["picture"])["picture"]
     assert returned.keys() == kept.keys() == output.keys()
     for name, array in output.items():
+        assert returned[name].tobytes() == kept[name].tobytes()
         assert kept[name].dtype == array.dtype
         assert kept[name].shape == array.shape
         assert kept[name].tobytes() == array.tobytes()

@@ -441,6 +441,7 @@ def test_it_renders_text_if_asked_to():
     ("arguments", "error", "complaint"),
     [
         ({"num_envs": 0}, RLDFError, "num_envs"),
+        ({"num_envs": True}, RLDFError, "num_envs"),
         ({"max_episode_steps": 0}, RLDFError, "max_episode_steps"),
         ({"autoreset_mode": "never"}, RLDFError, "NextStep, SameStep, Disabled"),
         ({"reward": "cosine"}, RLDFError, "multi_semantic"),

@@ -77,7 +77,7 @@ def check_num_envs(num_envs: int) -> int:
     Raises:
         RLDFError: not a whole number of at least 1.
     """
-    if not isinstance(num_envs, int | np.integer) or num_envs < 1:
+    if isinstance(num_envs, bool) or not isinstance(num_envs, int | np.integer) or num_envs < 1:
         raise RLDFError(f"num_envs is {num_envs!r}; give a whole number of at least 1")
     return int(num_envs)
 

@@ -77,6 +77,8 @@ class Store:
 
     With a limit, what was least recently used makes room for what is new, pictures before model
     outputs: an evicted picture is drawn again when it is asked for, and what was read in it stays.
+    Only where outputs alone are too many do some of them go: what is then drawn and read anew is
+    the same but for rounding, where a generator's batch size shows in its pixels.
     Last uses are kept by the hour and written with the next new rows, some hundred at a time, or
     at closing: reading costs no write, and a killed process loses a few.
     """
@@ -175,16 +177,14 @@ class Store:
         """
         from safetensors.numpy import save
 
-        contents = {
-            key: save({name: np.ascontiguousarray(array) for name, array in output.items()})
+        new = {
+            key: {name: np.ascontiguousarray(array) for name, array in output.items()}
             for key, output in outputs.items()
         }
         rows = [
-            (output_key(key, model), key, model, *kept(content))
-            for key, content in contents.items()
+            (output_key(key, model), key, model, *kept(save(output))) for key, output in new.items()
         ]
-        earlier = {} if self._insert(OUTPUTS, rows) else self.outputs(model, outputs)
-        return {key: earlier.get(key) or dict(output) for key, output in outputs.items()}
+        return new if self._insert(OUTPUTS, rows) else new | self.outputs(model, new)
 
     def texts(self, model: str, prompts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """The embedding ``float32 [d]`` of each prompt, where ``model`` has embedded it."""

@@ -28,7 +28,6 @@ from rldf_gym.store.schema import (
 )
 
 METADATA_FILE = "metadata.jsonl"
-HOURS_A_DAY = 24
 
 
 @dataclass(frozen=True)
