@@ -217,6 +217,13 @@ def test_blanks_can_be_ignored_in_every_usual_way(directive):
     assert grammar.decode([1]) == "one cat"
 
 
+@pytest.mark.parametrize("directive", ["/  /", r"/ \t/", r'"\t"'])
+def test_where_one_blank_is_not_ignored_the_file_writes_its_own(directive):
+    grammar = compile_grammar(f'start: "one " noun\nnoun: "dog" | "cat"\n%ignore {directive}')
+    assert grammar.decode([1]) == "one cat"
+    assert Lark(grammar.source).parse(grammar.decode([1]))
+
+
 @pytest.mark.parametrize(
     "word", ["start", "START", "__ANON_0", "axis_1", "a|b", "// no", "(a) [b]", "日本"]
 )

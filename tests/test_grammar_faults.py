@@ -125,6 +125,18 @@ FAULTS = {
         'start: noun\nnoun: "dog" | "cat"\n%ignore "very"',
         ["line 3", '%ignore "very"', "blanks only"],
     ),
+    "blanks that are skipped by twos": (
+        'start: noun\nnoun: "dog" | "cat"\n%ignore "  "',
+        ["line 3", '%ignore "  "', "blanks only"],
+    ),
+    "a pattern for blanks in double quotes": (
+        'start: noun\nnoun: "dog" | "cat"\n%ignore " +"',
+        ["line 3", '%ignore " +"', "blanks only"],
+    ),
+    "a broken pattern for blanks": (
+        'start: noun\nnoun: "dog" | "cat"\n%ignore /( /',
+        ["line 3", "%ignore /( / is no pattern"],
+    ),
     "a choice without a name": (
         'start: "a" ("big" | "small") "dog"',
         ["line 1", "'start'", "parentheses", "rule of its own"],

@@ -16,7 +16,7 @@ from rldf_gym.grammar.faults import GrammarError
 LarkTree: TypeAlias = Tree[Any]
 """A piece of a rule: ``expansions``, ``alias``, ``expansion``, ``maybe``, ``expr`` or ``value``."""
 
-_BLANKS = re.compile(r"""["/](?:\\[stnrf ]|[\[\]()|+*? ])+["/]""")
+_BLANKS = re.compile(r"""\"(?: |\\[tnrf])\"|/(?:\\[stnrf ]|[\[\]()|+*? ])+/""")
 """A Lark literal that can match nothing but blanks, such as ``" "`` or ``/[ \\t]+/``."""
 
 _SUBJECT = re.compile(r"(?:Rule|Terminal) '?(\w+)'?")
@@ -118,14 +118,21 @@ def _lark_complaint(source: str, name: str, error: Exception) -> str:
 
 
 def _separator(name: str, ignored: list[LarkTree]) -> str:
-    literals = [token for tree in ignored for token in _tokens(tree, "STRING", "REGEXP")]
-    for literal in literals:
+    separator = ""
+    for literal in (token for tree in ignored for token in _tokens(tree, "STRING", "REGEXP")):
         if not _BLANKS.fullmatch(literal):
             raise GrammarError(
                 f"grammar {name!r}, line {literal.line}: %ignore {literal} would let one prompt be"
                 ' written in several ways; ignore blanks only, as in %ignore " "'
             )
-    return " " if any(" " in literal or r"\s" in literal for literal in literals) else ""
+        try:
+            if re.fullmatch(literal[1:-1], " "):
+                separator = " "
+        except re.error as error:
+            raise GrammarError(
+                f"grammar {name!r}, line {literal.line}: %ignore {literal} is no pattern: {error}"
+            ) from error
+    return separator
 
 
 def _tokens(tree: LarkTree, *kinds: str) -> Iterator[Token]:
