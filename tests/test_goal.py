@@ -118,6 +118,11 @@ def test_a_pillow_image_is_taken_as_it_is():
     assert np.array_equal(load_picture(Image.fromarray(PICTURE)), PICTURE)
 
 
+def test_a_pillow_image_of_a_damaged_file_is_refused():
+    with pytest.raises(TargetError, match="the target cannot be read"):
+        load_picture(Image.open(io.BytesIO(_truncated())))
+
+
 def test_the_loaded_picture_is_the_callers_own():
     original = PICTURE.copy()
     load_picture(original)[:] = 0
@@ -142,6 +147,13 @@ def _truncated() -> bytes:
     return buffer.getvalue()[:2000]
 
 
+def _dds_of_no_known_kind() -> bytes:
+    """Pillow gives up on it with a NotImplementedError; on a damaged AVIF with a RuntimeError."""
+    buffer = io.BytesIO()
+    Image.fromarray(PICTURE).save(buffer, "DDS")
+    return buffer.getvalue()[:80] + bytes(4) + buffer.getvalue()[84:]
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
@@ -149,10 +161,11 @@ def _truncated() -> bytes:
         (b"just some words", "not a picture"),
         (b"%PDF-1.7 ...", "not a picture"),
         (_truncated(), "cannot be read"),
+        (_dds_of_no_known_kind(), "cannot be read"),
         (_png(12_000, 12_000), "larger than"),
         (_png(30_000, 30_000), "larger than"),
     ],
-    ids=["empty", "text", "pdf", "truncated", "huge", "decompression bomb"],
+    ids=["empty", "text", "pdf", "truncated", "dds", "huge", "decompression bomb"],
 )
 def test_a_file_that_is_no_usable_picture_is_refused_by_name(tmp_path, content, complaint):
     file = tmp_path / "target.png"

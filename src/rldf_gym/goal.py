@@ -1,6 +1,8 @@
 """From a picture that nobody described to the goal of the search: a state and a reading."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Union
@@ -142,7 +144,8 @@ def load_picture(target: Target | None = None) -> Picture:
     from PIL import Image
 
     if isinstance(target, Image.Image):
-        return _from_image(target, "the target")
+        with _faults_told("the target"):
+            return _from_image(target, "the target")
     raise TargetError(
         f"the target is a {type(target).__name__}; give the path of a picture, a PIL image, or an"
         " array uint8 [H, W, 3]"
@@ -150,7 +153,7 @@ def load_picture(target: Target | None = None) -> Picture:
 
 
 def _from_file(path: Path) -> Picture:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     if not path.exists():
         raise TargetError(f"the target {path} does not exist")
@@ -158,22 +161,30 @@ def _from_file(path: Path) -> Picture:
         raise TargetError(f"the target {path} is not a file; give the path of one picture")
     if path.stat().st_size == 0:
         raise TargetError(f"the target {path} is empty (0 bytes)")
+    with _faults_told(f"the target {path}"), warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path) as image:
+            return _from_image(image, f"the target {path}")
+
+
+@contextmanager
+def _faults_told(name: str) -> Iterator[None]:
+    """Whatever Pillow raises within, told of the target of that name."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return _from_image(image, f"the target {path}")
+        yield
+    except TargetError:
+        raise
     except UnidentifiedImageError as error:
-        raise TargetError(f"the target {path} is not a picture that Pillow can read") from error
+        raise TargetError(f"{name} is not a picture that Pillow can read") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise TargetError(
-            f"the target {path} is larger than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down"
-            " (the picture models look at a few hundred pixels across)"
+            f"{name} is larger than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down (the picture"
+            " models look at a few hundred pixels across)"
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, TargetError):
-            raise
-        raise TargetError(f"the target {path} cannot be read: {error}") from error
+    except Exception as error:  # every format's decoder raises its own kinds
+        raise TargetError(f"{name} cannot be read: {error}") from error
 
 
 def _from_image(image: "Image.Image", name: str) -> Picture:
