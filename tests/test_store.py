@@ -103,6 +103,16 @@ def test_a_closed_store_opens_itself_again(path):
     assert np.array_equal(store.picture(KEY), PICTURE)
 
 
+def test_a_store_named_by_a_relative_path_is_the_same_file_wherever_one_goes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store.open("store.sqlite")
+    store.add_pictures("generator", {("a dog", 0): PICTURE})
+    store.close()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert np.array_equal(store.picture(KEY), PICTURE)
+
+
 def test_keys_tell_generators_prompts_and_seeds_apart():
     parts = [("g", "p", 0), ("g", "p", 1), ("g", "q", 0), ("h", "p", 0), ("gp", "", 0)]
     assert len({drawn_key(*each) for each in parts}) == len(parts)

@@ -111,7 +111,9 @@ class Store:
             limit = default_limit() if limit == "default" else parse_size(limit)
         if path is None:
             return cls(None, limit)
-        store = cls(default_path() if path == "default" else Path(path).expanduser(), limit)
+        file = default_path() if path == "default" else Path(path).expanduser()
+        # It may be opened again from another folder: after closing, or in a forked child.
+        store = cls(file.absolute(), limit)
         store.picture("")
         return store
 
