@@ -162,6 +162,11 @@ class TestExport:
     def test_of_one_generator_leaves_the_others_out(self, path, tmp_path):
         assert upkeep.export(path, tmp_path / "out", "abb") == N_PICTURES
 
+    def test_of_a_generator_that_drew_nothing_is_refused_and_makes_no_folder(self, path, tmp_path):
+        with pytest.raises(StoreError, match=r"no pictures of a generator .*'ac'"):
+            upkeep.export(path, tmp_path / "out", "ac")
+        assert not (tmp_path / "out").exists()
+
     def test_into_a_folder_with_something_in_it_is_refused(self, path, tmp_path):
         with pytest.raises(StoreError, match="not empty"):
             upkeep.export(path, tmp_path)

@@ -39,7 +39,7 @@ class SB3VecEnv(VecEnv):
     An ended episode starts anew within the step, as SB3 expects: its last observation is
     ``info["terminal_observation"]``, its last information is ``info`` itself, and
     ``info["TimeLimit.truncated"]`` says whether it was cut off. Wrap it in SB3's ``VecMonitor``
-    for statistics of episodes.
+    for statistics of episodes, or what it adapts in Gymnasium's ``RecordEpisodeStatistics``.
 
     Sub-environments have no objects of their own: attributes are those of the vector environment,
     the same for all.

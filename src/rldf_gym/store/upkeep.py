@@ -206,7 +206,8 @@ def export(
         How many pictures were written.
 
     Raises:
-        StoreError: there is no such file, it is no store, or the folder is not empty.
+        StoreError: there is no such file, it is no store, it has no pictures of that generator,
+            or the folder is not empty.
         OSError: a file cannot be written.
     """
     if folder.exists() and any(folder.iterdir()):
@@ -214,6 +215,11 @@ def export(
     chosen = f"{PICTURES} WHERE substr(generator, 1, ?) = ?", (len(generator), generator)
     with _opened(path) as database:
         total = _count(database, *chosen)
+        if generator and not total:
+            raise StoreError(
+                f"the store {path} has no pictures of a generator whose fingerprint begins with"
+                f" {generator!r}; 'rldf store info' tells whose it has"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         lines: list[str] = []
         query = f"SELECT key, generator, prompt, seed, content FROM {chosen[0]} ORDER BY rowid"
