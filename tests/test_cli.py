@@ -66,6 +66,11 @@ class TestBadInput:
             (["--learner", "sarsa", "--epsilon", "2"], "epsilon is 2.0"),
             (["--resume", "--overwrite"], "give one"),
             (["--resume"], "no search to resume"),
+            (["--set", "steps"], "--set steps: give NAME=VALUE"),
+            (["--set", "steps=0"], "steps is 0"),
+            (["--set", "steps=2", "--set", "steps=3"], "--set steps is given twice"),
+            (["--set", "stpes=2"], "stpes"),
+            (["--grammar", ""], "no grammar named"),
             (["--nonsense"], "--nonsense"),
         ],
     )
@@ -180,6 +185,18 @@ class TestInTheEmbeddedWorld:
         assert first["generations"] > 0
         assert second["generations"] == 0
         assert second["best_prompt"] == first["best_prompt"]
+
+    def test_set_replaces_settings_of_the_generator_and_is_told_in_the_command(
+        self, capsys, tmp_path
+    ):
+        for out, settings in (("first", []), ("second", ["--set", "steps=2"])):
+            arguments = [DEFAULT_TARGET, "--out", tmp_path / out, "--steps", 3, *settings]
+            status, _, _ = run(capsys, "search", *arguments)
+            assert status == 0
+        # Other settings draw other pictures: none of the first search's was found again.
+        second = json.loads((tmp_path / "second" / "result.json").read_text())
+        assert second["generations"] > 0
+        assert "--set steps=2" in (tmp_path / "second" / "report.html").read_text()
 
     def test_ctrl_c_keeps_what_was_learned_and_says_how_to_go_on(self, tmp_path):
         out = tmp_path / "out"

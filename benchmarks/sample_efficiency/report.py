@@ -41,14 +41,16 @@ every picture which axes are right, and could tell nothing else of its goal, cou
 than: {told}; a learner has to find that out from rewards. In a small world this leaves little room
 below a peer that jumps: the best peer's IQM on base, halved, is {half:.1f}."""
 _NOTES = """\
-IQM: interquartile mean of all searches, with a 95 % interval from a bootstrap stratified by target;
-searches cut off count at the budget, and ≥ marks means that are thereby lower bounds. The last
-column compares with the best of Stable-Baselines3, Optuna, random search and hill climbing, on the
-targets that both searched for: above 1 is better than it. Coordinate search tries one axis's values
-after another by jumping along the axis; it is here to show what that freedom is worth, and no bar
-names it. Optuna's TPE runs with its own defaults and, "tuned", with the best settings found on base
-and extended. Hill climbing moves to neighbours one move away, and sideways on plateaus. Every
-target has seeds, and thereby starting states, of its own; all who search for it share them."""
+IQM: interquartile mean of all searches, with a 95 % interval from a bootstrap stratified by target,
+about these targets and no others; searches cut off count at the budget, and ≥ marks means that are
+thereby lower bounds. The last column compares with the best of Stable-Baselines3, Optuna, random
+search and hill climbing, on the targets that both searched for: above 1 is better than it.
+Coordinate search tries one axis's values after another by jumping along the axis; it is here to
+show what that freedom is worth, and no bar names it. Optuna's TPE runs with its own defaults and,
+"tuned", with the best settings found on base and extended; `factored_ucb` with defaults chosen on
+other goals of the same worlds. Hill climbing moves to neighbours one move away, and sideways on
+plateaus. Every target has seeds, and thereby starting states, of its own; all who search for it
+share them."""
 
 
 def report(results: Results) -> Report:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 N_STATES = 480
 _NAMES = {"q_learning": "Q", "sarsa": "SARSA", "random": "Random"}
-_HEADINGS = ("D_T", "D_max", "D_min", "rho", "rho²", "Conv.", "F", "C")
+_HEADINGS = ("D_T", "D_max", "D_min", "ρ", "σ²", "Conv.", "F", "C")
 _DIGITS = (1, 1, 1, 2, 2, 2, 0, 0)
 
 

@@ -1,5 +1,6 @@
 """What ``gym.make`` and ``gym.make_vec`` take, made into what the environments are made of."""
 
+import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Perception, make_perception
 from rldf_gym.store import Store
 from rldf_gym.world import World
+
+logger = logging.getLogger(__name__)
 
 # "human" is not among the modes: Gymnasium's HumanRendering wrapper shows "rgb_array" in a window.
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
@@ -37,6 +40,8 @@ def make_world(
     """
     opened = Store.open(store)
     drawing = make_generator(generator, device, **(generator_kwargs or {}))
+    # First of all: models that are to look at pictures are fetched only for one that is there.
+    logger.info("drawing with %s, fingerprint %s", drawing.name, drawing.fingerprint)
     if perception == "auto":
         perception = drawing.perception if isinstance(drawing, HasPerception) else "embedded"
     return World(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rldf_agents.cli import atlas, generators, serve, spending, store
+from rldf_agents.cli import atlas, generator_settings, generators, serve, spending, store
 
 if TYPE_CHECKING:
     from rldf_agents.applications.search import SearchSettings
@@ -110,6 +110,7 @@ def search(
     store: Annotated[
         str, typer.Option(help=f"File that keeps what was drawn; {_IN_MEMORY} keeps nothing.")
     ] = "default",
+    assignments: generator_settings.Assignments = None,
     max_generations: spending.MaxGenerations = None,
     epsilon: Annotated[
         float | None, typer.Option(help="Probability of a random action, 0 to 1.")
@@ -131,13 +132,14 @@ def search(
 
     if resume and overwrite:
         raise AgentError("--resume goes on with a search, --overwrite replaces it: give one")
+    drawn_with = generator_settings.read_assignments(assignments)
     settings = SearchSettings(
         grammar=grammar,
         learner=learner,
         reward=reward,
         steps=steps,
         seed=seed,
-        generator=spending.with_limit(generator, max_generations),
+        generator=spending.with_limit(generator, device, drawn_with, max_generations),
         device=device,
         store=None if store == _IN_MEMORY else store,
         epsilon=epsilon,
@@ -146,7 +148,7 @@ def search(
     )
     from rldf_agents.applications.batch import search_pictures
 
-    command = _command(pictures, settings, out, max_generations)
+    command = _command(pictures, settings, out, assignments or (), max_generations)
     try:
         search_pictures(pictures, settings, out, command, resume=resume, overwrite=overwrite)
     except KeyboardInterrupt as interrupt:
@@ -169,7 +171,11 @@ def grammar(name: Annotated[str, typer.Argument(help="A shipped grammar, or a fi
 
 
 def _command(
-    pictures: Sequence[Path], settings: SearchSettings, out: Path, max_generations: int | None
+    pictures: Sequence[Path],
+    settings: SearchSettings,
+    out: Path,
+    assignments: Sequence[str],
+    max_generations: int | None,
 ) -> str:
     """What the user can type to have this search again; defaults that hurt nobody are left out."""
     words = ["rldf", "search", *map(str, pictures)]
@@ -178,10 +184,12 @@ def _command(
     default = type(settings)()
     for name in ("generator", "device", "store", "epsilon", "max_episode_steps"):
         value = getattr(settings, name)
-        # A generator with a spending limit is an object already.
+        # A generator with settings or a spending limit is an object already.
         value = value if isinstance(value, str | int | float | None) else value.name
         if value != getattr(default, name):
             words += [f"--{name.replace('_', '-')}", _IN_MEMORY if value is None else str(value)]
+    for assignment in assignments:
+        words += ["--set", assignment]
     if max_generations is not None:
         words += ["--max-generations", str(max_generations)]
     words += ["--keep-learning"] * settings.keep_learning

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rldf_agents.cli import spending
+from rldf_agents.cli import generator_settings, spending
 
 if TYPE_CHECKING:
     from rldf_gym.generation import Generator as DrawsPictures
@@ -24,7 +26,7 @@ app = typer.Typer(
 Grammar = Annotated[str, typer.Option(help="A shipped grammar, or a .lark file.")]
 Generator = Annotated[str, typer.Option(help="The generator that draws the states.")]
 Sample = Annotated[
-    int | None, typer.Option(help="So many states, drawn by lot; default: all of them.")
+    int | None, typer.Option(help="So many states, drawn by lot; default: all of them.", min=1)
 ]
 Seed = Annotated[int, typer.Option(help="Of that lot.")]
 GenerationSeed = Annotated[int, typer.Option(help="The seed of every picture.")]
@@ -45,6 +47,7 @@ def build(
     store: Store = "default",
     atlas: File = None,
     device: Device = None,
+    assignments: generator_settings.Assignments = None,
     max_generations: spending.MaxGenerations = None,
 ) -> None:
     """Draw and read every state that the store does not have yet, and write the atlas.
@@ -53,7 +56,8 @@ def build(
     """
     from rldf_agents.applications.atlas_search import build_atlas
 
-    allowed = spending.with_limit(generator, max_generations)
+    drawn_with = generator_settings.read_assignments(assignments)
+    allowed = spending.with_limit(generator, device, drawn_with, max_generations)
     world = _world(grammar, allowed, store, generation_seed, device)
     try:
         build_atlas(world, atlas, sample, seed)
@@ -82,11 +86,13 @@ def search(
     store: Store = "default",
     atlas: File = None,
     device: Device = None,
+    assignments: generator_settings.Assignments = None,
 ) -> None:
     """Find the best states for a picture over a whole atlas; draws nothing."""
     from rldf_agents.applications.atlas_search import search_atlas
 
-    world = _world(grammar, generator, store, generation_seed, device)
+    drawn_with = generator_settings.read_assignments(assignments)
+    world = _world(grammar, generator, store, generation_seed, device, drawn_with)
     try:
         search_atlas(world, picture, atlas, reward, top, out, sample, seed)
     finally:
@@ -99,10 +105,11 @@ def _world(
     store: str,
     generation_seed: int,
     device: str | None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> World:
     from rldf_gym.arguments import make_world
     from rldf_gym.grammar import load_grammar
 
     return make_world(
-        load_grammar(grammar), generator, "auto", store, generation_seed, device, None
+        load_grammar(grammar), generator, "auto", store, generation_seed, device, None, settings
     )

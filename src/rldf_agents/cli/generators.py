@@ -52,7 +52,10 @@ def _known() -> Table:
 
     from rldf_gym.generation import PRESETS
 
-    table = Table("name", "model", "pixels", "steps", "guidance", "dtype", "read by", box=None)
+    table = Table(box=None)
+    for heading in ("name", "model", "pixels", "steps", "guidance", "dtype", "read by"):
+        # Names are to be copied: on a narrow terminal they wrap and are never cut.
+        table.add_column(heading, overflow="fold")
     for name, preset in PRESETS.items():
         is_shipped = Path(preset.repository).is_dir()
         table.add_row(

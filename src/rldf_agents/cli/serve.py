@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from rldf_agents.cli import generator_settings
+
 
 def serve(
     generator: Annotated[
@@ -21,6 +23,7 @@ def serve(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:N or mps; default: the best there is.")
     ] = None,
+    assignments: generator_settings.Assignments = None,
     max_batch: Annotated[
         int | None, typer.Option(help="Pictures drawn at once; default: as many as fit.", min=1)
     ] = None,
@@ -50,7 +53,10 @@ def serve(
             f"rldf serve needs {absent.name}: pip install 'rldf-gym[serve]'"
         ) from absent
     settings = QueueSettings(max_batch, max_wait_ms / 1000, max_queue)
+    drawn_with = generator_settings.read_assignments(assignments)
     try:
-        run_server(make_generator(generator, device), host, port, settings, typer.echo)
+        run_server(
+            make_generator(generator, device, **drawn_with), host, port, settings, typer.echo
+        )
     except KeyboardInterrupt:
         typer.echo("ended")

@@ -28,6 +28,8 @@ def load_grammar(grammar: str | Path | Grammar) -> Grammar:
         raise GrammarError(
             f"a grammar is a name, a path or a Grammar, not {type(grammar).__name__}"
         )
+    if not str(grammar):
+        raise GrammarError(f"no grammar named; there are {', '.join(shipped_grammars())}")
     path = _shipped_files().get(str(grammar), Path(grammar))
     return compile_grammar(_read(path), path.stem)
 
