@@ -12,12 +12,14 @@ import numpy.typing as npt
 from rldf_gym.generation import DiffusersGenerator, make_generator
 
 OURS = "ours, batches"
-FORMS = (
+SAME_PIXELS = (
     "plain pipeline, one by one",
     "ours, one by one",
     "plain pipeline, batches",
     OURS,
 )
+HALF = "ours, batches, dtype bfloat16"
+FORMS = (*SAME_PIXELS, HALF)
 _BATCH = 16
 _PROMPTS = [
     f"a photo of {how_many} {noun} and {people} people in {scene}"
@@ -31,7 +33,8 @@ def measure(form: str, quick: bool) -> Mapping[str, Any]:
     """Milliseconds a picture, and the largest difference from the plain pipeline's pixels."""
     prompts = _PROMPTS[:_BATCH] if quick else _PROMPTS
     size = 1 if form.endswith("one by one") else _BATCH
-    draw = _plain if form.startswith("plain") else _ours
+    dtype = "bfloat16" if form == HALF else "float32"
+    draw = _plain if form.startswith("plain") else functools.partial(_ours, dtype)
     draw(prompts[:size], 0)
     wall, processor = time.perf_counter(), time.process_time()
     drawn = [draw(prompts[at : at + size], at) for at in range(0, len(prompts), size)]
@@ -45,15 +48,15 @@ def measure(form: str, quick: bool) -> Mapping[str, Any]:
     }
 
 
-def _ours(prompts: list[str], first_seed: int) -> npt.NDArray[np.uint8]:
-    return _generator()(prompts, range(first_seed, first_seed + len(prompts)))
+def _ours(dtype: str, prompts: list[str], first_seed: int) -> npt.NDArray[np.uint8]:
+    return _generator(dtype)(prompts, range(first_seed, first_seed + len(prompts)))
 
 
 def _plain(prompts: list[str], first_seed: int) -> npt.NDArray[np.uint8]:
     """What diffusers' documentation shows, with the preset's recipe."""
     import torch
 
-    preset = _generator().preset
+    preset = _generator("float32").preset
     seeds = range(first_seed, first_seed + len(prompts))
     pictures = _pipeline()(
         prompts,
@@ -67,8 +70,8 @@ def _plain(prompts: list[str], first_seed: int) -> npt.NDArray[np.uint8]:
 
 
 @functools.cache
-def _generator() -> DiffusersGenerator:
-    generator = make_generator("embedded", "cpu")
+def _generator(dtype: str) -> DiffusersGenerator:
+    generator = make_generator("embedded", "cpu", dtype=dtype)
     assert isinstance(generator, DiffusersGenerator)
     return generator
 
@@ -79,7 +82,7 @@ def _pipeline() -> Any:
     import torch
 
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
-        _generator().preset.repository, torch_dtype=torch.float32, local_files_only=True
+        _generator("float32").preset.repository, torch_dtype=torch.float32, local_files_only=True
     )
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
