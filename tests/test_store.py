@@ -321,3 +321,19 @@ def test_a_disk_that_fills_up_leaves_the_file_whole(path):
     again = Store.open(path)
     assert np.array_equal(again.picture(KEY), PICTURE)
     assert again.picture(drawn_key("generator", "a dog", 1)) is None
+
+
+def test_memory_by_name_is_no_file_and_outlasts_closing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = Store.open(":memory:")
+    kept = store.add_pictures("g", {("a dog", 0): np.ones((4, 4, 3), np.uint8)})
+    store.close()
+    assert store.picture(drawn_key("g", "a dog", 0)) is not None
+    assert kept
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [3, ["store.sqlite"], b"store.sqlite"])
+def test_what_is_no_path_is_named(path):
+    with pytest.raises(StoreError, match="is a file's path"):
+        Store.open(path)

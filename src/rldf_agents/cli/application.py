@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rldf_agents.applications.search import SearchSettings
 
 BAD_INPUT, INTERRUPTED = 2, 130
-_IN_MEMORY = ":memory:"
 
 app = typer.Typer(
     add_completion=False,
@@ -108,7 +107,7 @@ def search(
         str | None, typer.Option(help="cpu, cuda, cuda:N or mps; default: the best there is.")
     ] = None,
     store: Annotated[
-        str, typer.Option(help=f"File that keeps what was drawn; {_IN_MEMORY} keeps nothing.")
+        str, typer.Option(help="File that keeps what was drawn; :memory: keeps nothing.")
     ] = "default",
     assignments: generator_settings.Assignments = None,
     max_generations: spending.MaxGenerations = None,
@@ -141,7 +140,7 @@ def search(
         seed=seed,
         generator=spending.with_limit(generator, device, drawn_with, max_generations),
         device=device,
-        store=None if store == _IN_MEMORY else store,
+        store=store,
         epsilon=epsilon,
         max_episode_steps=max_episode_steps,
         keep_learning=keep_learning,
@@ -187,7 +186,7 @@ def _command(
         # A generator with settings or a spending limit is an object already.
         value = value if isinstance(value, str | int | float | None) else value.name
         if value != getattr(default, name):
-            words += [f"--{name.replace('_', '-')}", _IN_MEMORY if value is None else str(value)]
+            words += [f"--{name.replace('_', '-')}", str(value)]
     for assignment in assignments:
         words += ["--set", assignment]
     if max_generations is not None:

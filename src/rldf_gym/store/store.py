@@ -38,9 +38,20 @@ from rldf_gym.store.schema import (
     this_hour,
 )
 
-__all__ = ["Store", "StoreError", "StoreWarning", "default_path", "drawn_key", "pixels_key"]
+__all__ = [
+    "IN_MEMORY",
+    "Store",
+    "StoreError",
+    "StoreWarning",
+    "default_path",
+    "drawn_key",
+    "pixels_key",
+]
 
 ModelOutput = Mapping[str, NDArray[Any]]
+
+IN_MEMORY = ":memory:"
+"""A path that means none, in SQLite's word."""
 
 _TOUCHED_AT_ONCE = 256
 
@@ -99,18 +110,21 @@ class Store:
         """Open a store, or create it; one of an earlier version is brought up to date.
 
         Args:
-            path: a file, ``"default"`` for `default_path`, or None for a store in memory only.
+            path: a file, ``"default"`` for `default_path`, or None for a store in memory only; so
+                does `IN_MEMORY`, for command lines.
             limit: bytes that this store may hold, or a text such as ``"2GB"``; ``"default"`` for
                 `default_limit`, None for no limit.
 
         Raises:
-            StoreError: the limit is no size, or the file exists and is no store of ours, is
-                damaged, or has a later version. It is left as it was.
+            StoreError: the path is none, the limit is no size, or the file exists and is no store
+                of ours, is damaged, or has a later version. It is left as it was.
         """
         if limit is not None:
             limit = default_limit() if limit == "default" else parse_size(limit)
-        if path is None:
+        if path is None or path == IN_MEMORY:
             return cls(None, limit)
+        if not isinstance(path, str | Path):
+            raise StoreError(f"a store is a file's path, 'default' or None, not {path!r}")
         file = default_path() if path == "default" else Path(path).expanduser()
         # It may be opened again from another folder: after closing, or in a forked child.
         store = cls(file.absolute(), limit)
