@@ -33,6 +33,7 @@ class NoiseGenerator:
     fingerprint: str = "ab" * 32
     seconds: float = 0.0
     batches: list[list[str]] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
     may_draw: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -41,6 +42,7 @@ class NoiseGenerator:
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
         self.may_draw.wait(30)
         self.batches.append(list(prompts))
+        self.threads.add(threading.get_ident())
         time.sleep(self.seconds)
         if any("broken" in prompt for prompt in prompts):
             raise ArithmeticError("the tensor at /home/somebody is broken")

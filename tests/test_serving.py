@@ -229,6 +229,14 @@ class TestRequests:
 
 
 class TestQueue:
+    def test_everything_is_drawn_in_one_thread_warming_up_included(self):
+        generator = NoiseGenerator()
+        with served(generator) as url:
+            assert len(generator.batches) == 1
+            assert post(url, prompt="a dog").status_code == 200
+        assert len(generator.batches) == 2
+        assert len(generator.threads) == 1
+
     def test_requests_that_wait_together_are_drawn_together(self):
         generator = NoiseGenerator()
         with served(generator, max_batch=4) as url, held(generator), ThreadPoolExecutor(9) as pool:

@@ -40,7 +40,7 @@ def serve(
     Answers /v1/images/generations, /v1/models, /metrics and /health.
     """
     from rldf_agents.errors import AgentError
-    from rldf_gym.generation import make_generator
+    from rldf_gym.generation import fetch_generator, make_generator
     from rldf_gym.generation.images_api import OPENAI
 
     if generator.startswith(OPENAI):
@@ -55,8 +55,9 @@ def serve(
     settings = QueueSettings(max_batch, max_wait_ms / 1000, max_queue)
     drawn_with = generator_settings.read_assignments(assignments)
     try:
-        run_server(
-            make_generator(generator, device, **drawn_with), host, port, settings, typer.echo
-        )
+        # Here it can be interrupted; loading, in the server's own thread, is waited for.
+        fetch_generator(generator, **drawn_with)
+        made = make_generator(generator, device, **drawn_with)
+        run_server(made, host, port, settings, typer.echo)
     except KeyboardInterrupt:
         typer.echo("ended")

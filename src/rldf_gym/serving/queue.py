@@ -85,14 +85,21 @@ class PictureQueue:
     would stay split into small batches that follow each other.
     """
 
-    def __init__(self, generator: Generator, settings: QueueSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        thread: ThreadPoolExecutor,
+        settings: QueueSettings,
+        metrics: Metrics,
+    ) -> None:
+        """Draw in this thread, which ends with `running`."""
         self._generator = generator
+        self._thread = thread
         self._settings = settings
         self._metrics = metrics
         self._waiting: deque[_Job] = deque()
         self._recent: deque[int] = deque(maxlen=_REMEMBERED)
         self._arrival = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, "generator")
         metrics.watch_queue(self.__len__)
 
     def __len__(self) -> int:
