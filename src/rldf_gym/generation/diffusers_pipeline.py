@@ -125,15 +125,20 @@ class DiffusersGenerator:
         self._check(prompts, seeds)
         if not prompts:
             return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)
-        self._warn_of_cut_words(prompts)
-        encoded = self._encode(prompts)
+        texts = self._loaded.texts
+        # Once around everything: it takes as long as half a dozen of a small model's layers.
+        with silence_of("diffusers", "transformers"):
+            cut = None if self._warned else _first_cut(texts, prompts)
+            encoded = self._encode(prompts)
 
-        def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
-            return self._draw(
-                encoded, [prompts[p] for p in places], [int(seeds[p]) for p in places]
-            )
+            def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
+                return self._draw(
+                    encoded, [prompts[p] for p in places], [int(seeds[p]) for p in places]
+                )
 
-        drawn = [result for *_, result in in_batches(range(len(prompts)), self, draw)]
+            drawn = [result for *_, result in in_batches(range(len(prompts)), self, draw)]
+        if cut is not None:
+            self._warn_of_cut_words(*cut)
         pictures = np.concatenate([batch for batch, _ in drawn])
         reasons = enumerate(reason for _, batch in drawn for reason in batch)
         if faults := {place: reason for place, reason in reasons if reason}:
@@ -149,29 +154,22 @@ class DiffusersGenerator:
         if self.known_words is not None:
             refuse_unknown_words(prompts, self.known_words, self.name)
 
-    def _warn_of_cut_words(self, prompts: Sequence[str]) -> None:
+    def _warn_of_cut_words(self, prompt: str, words: str) -> None:
         """Warn once in a generator's life: the sentences of a grammar are much of one length."""
-        texts = self._loaded.texts
-        for prompt in dict.fromkeys(() if self._warned else prompts):
-            with _quiet():
-                cut = texts.cut_words(prompt)
-            if cut:
-                self._warned = True
-                warnings.warn(
-                    f"the text encoder of the generator {self.name!r} does not take all of"
-                    f" {prompt!r}: {cut!r} is cut off; use shorter sentences. Others may be cut"
-                    " off too: this is said once",
-                    LongPromptWarning,
-                    stacklevel=3,
-                )
-                return
+        self._warned = True
+        warnings.warn(
+            f"the text encoder of the generator {self.name!r} does not take all of {prompt!r}:"
+            f" {words!r} is cut off; use shorter sentences. Others may be cut off too: this is said"
+            " once",
+            LongPromptWarning,
+            stacklevel=3,
+        )
 
     def _encode(self, prompts: Sequence[str]) -> EncodedPrompts:
         import torch
 
-        texts = self._loaded.texts
-        with torch.inference_mode(), _quiet():
-            return texts.encode(prompts)
+        with torch.inference_mode():
+            return self._loaded.texts.encode(prompts)
 
     def _draw(
         self, encoded: EncodedPrompts, prompts: list[str], seeds: list[int]
@@ -184,7 +182,7 @@ class DiffusersGenerator:
             # Every new shape would be compiled anew. Not beyond what was found to fit.
             missing = batch_size(self) - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
-        with self._measured(len(prompts)), torch.inference_mode(), _quiet():
+        with self._measured(len(prompts)), torch.inference_mode():
             try:
                 drawn = self._loaded.pipeline(
                     **encoded.inputs(prompts),
@@ -253,16 +251,18 @@ class DiffusersGenerator:
         return _Loaded(pipeline, TextInputs(pipeline, self.preset))
 
 
-def _quiet() -> contextlib.AbstractContextManager[None]:
-    return silence_of("diffusers", "transformers")
-
-
 @dataclass(frozen=True)
 class _Loaded:
     """A pipeline on its device, and what it is told about prompts."""
 
     pipeline: Any
     texts: TextInputs
+
+
+def _first_cut(texts: TextInputs, prompts: Sequence[str]) -> tuple[str, str] | None:
+    """The first prompt that is too long, and what is cut off it."""
+    cuts = ((prompt, texts.cut_words(prompt)) for prompt in dict.fromkeys(prompts))
+    return next(((prompt, words) for prompt, words in cuts if words), None)
 
 
 def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:
