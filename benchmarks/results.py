@@ -258,10 +258,18 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the working tree, "-dirty" where files differ from it; None outside git."""
+    """The commit of the working tree, "-dirty" where other files than results differ from it.
+
+    None outside git.
+    """
     git = shutil.which("git")
     if git is None:
         return None
-    command = [git, "-C", str(Path(__file__).parent), "describe", "--always", "--dirty"]
-    told = subprocess.run(command, capture_output=True, text=True, check=False)
-    return told.stdout.strip() or None
+
+    def told(*words: str) -> str:
+        command = [git, "-C", str(RESULTS.parents[1]), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    commit = told("rev-parse", "--short", "HEAD")
+    changed = told("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
+    return f"{commit}-dirty" if commit and changed else commit or None
