@@ -271,5 +271,7 @@ def _commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     commit = told("rev-parse", "--short", "HEAD")
-    changed = told("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{RESULTS}")
+    changed = told(
+        "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"
+    )
     return f"{commit}-dirty" if commit and changed else commit or None
