@@ -294,6 +294,12 @@ def test_a_generator_that_fails_leaves_the_environment_where_it_was():
     with pytest.raises(RLDFError, match="out of memory"):
         env.step([NOUN, UP])
     assert env.step([NOUN, DOWN])[0].tolist() == [0, 7, 0, 0]
+    goal, distance = env.unwrapped.goal, env.step([NOUN, DOWN])[4]["distance"]
+    with pytest.raises(RLDFError, match="out of memory"):
+        env.reset(options={"state": [0, 9, 0, 0], "target": paint(BASE, (1, 1, 1, 1))})
+    assert env.unwrapped.goal is goal
+    env.step([NOUN, UP])
+    assert env.step([NOUN, DOWN])[4]["distance"] == distance
 
 
 @pytest.mark.parametrize(

@@ -411,6 +411,12 @@ def test_a_generator_that_fails_leaves_everyone_where_they_were():
         envs.step([[NOUN, UP]] * 3)
     observations, *_ = envs.step([[NOUN, DOWN]] * 3)
     assert observations.tolist() == [[0, 0, 0, 0], [0, 7, 0, 0], [0, 0, 0, 0]]
+    goal, distances = envs.unwrapped.goal, envs.step([[NOUN, DOWN]] * 3)[4]["distance"]
+    with pytest.raises(RLDFError, match="out of memory"):
+        envs.reset(options={"state": [0, 9, 0, 0], "target": paint(BASE, (1, 1, 1, 1))})
+    assert envs.unwrapped.goal is goal
+    envs.step([[NOUN, UP]] * 3)
+    assert envs.step([[NOUN, DOWN]] * 3)[4]["distance"][1] == distances[1]
 
 
 def test_what_it_returns_is_the_callers_own(envs):

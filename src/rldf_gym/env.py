@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rldf_gym.actions import make_action_mode
 from rldf_gym.arguments import METADATA, check_render_mode, check_reset_options, make_world
 from rldf_gym.generation import Generator
-from rldf_gym.goal import Target, find_goal, load_picture
+from rldf_gym.goal import Goal, Target, find_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception
 from rldf_gym.rendering import text_frame
@@ -213,10 +213,13 @@ class RLDFEnv(gym.Env[State, State]):
         chosen = self.grammar.index(options["state"]) if "state" in options else None
         goal = find_goal(self.world, options["target"]) if "target" in options else self.goal
         super().reset(seed=seed)
-        if goal is not self.goal:
-            self.goal = goal
-            self._places.clear()
-        self._here = here = self._place(self._any_but_goal() if chosen is None else chosen)
+        before = self.goal
+        self._aim(goal)
+        try:
+            self._here = here = self._place(self._any_but_goal() if chosen is None else chosen)
+        except BaseException:
+            self._aim(before)
+            raise
         return here.state.copy(), self._info(here)
 
     def render(self) -> Any:
@@ -233,6 +236,12 @@ class RLDFEnv(gym.Env[State, State]):
     def close(self) -> None:
         """Close the store's file."""
         self.world.store.close()
+
+    def _aim(self, goal: Goal) -> None:
+        """See everything with respect to this goal from now on."""
+        if goal is not self.goal:
+            self.goal = goal
+            self._places.clear()
 
     def _where(self) -> "_Place":
         if self._here is None:

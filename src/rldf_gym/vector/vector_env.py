@@ -23,7 +23,7 @@ from rldf_gym.arguments import (
 )
 from rldf_gym.errors import RLDFError
 from rldf_gym.generation import Generator
-from rldf_gym.goal import Target, find_goal, load_picture
+from rldf_gym.goal import Goal, Target, find_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception, Reading
 from rldf_gym.rendering import text_frame
@@ -214,12 +214,14 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
             raise RLDFError("a new 'target' is for all sub-environments: leave 'reset_mask'")
         goal = find_goal(self.world, options["target"]) if "target" in options else self.goal
         self._starts.restart(mask, seeds)
-        if goal is not self.goal:
-            self.goal = goal
-            self._goal_index = self.grammar.index(goal.state)
-            self._visited.aim(goal)
+        before = self.goal
+        self._aim(goal)
         starts = self._drawn_starts(mask) if chosen is None else chosen[mask]
-        infos = self._infos(self._visited.rows(starts @ self._strides))
+        try:
+            infos = self._infos(self._visited.rows(starts @ self._strides))
+        except BaseException:
+            self._aim(before)
+            raise
         states = np.zeros_like(self._highest) if self._states is None else self._states.copy()
         states[mask] = starts
         self._states, self._ended = states, self._ended & ~mask
@@ -245,6 +247,13 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         """Close the store's file."""
         if hasattr(self, "world"):  # not where making the environment failed
             self.world.store.close()
+
+    def _aim(self, goal: Goal) -> None:
+        """See everything with respect to this goal from now on."""
+        if goal is not self.goal:
+            self.goal = goal
+            self._goal_index = self.grammar.index(goal.state)
+            self._visited.aim(goal)
 
     def _where(self) -> States:
         if self._states is None:
