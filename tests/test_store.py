@@ -1,3 +1,4 @@
+import gc
 import multiprocessing
 import os
 import resource
@@ -337,3 +338,15 @@ def test_memory_by_name_is_no_file_and_outlasts_closing(tmp_path, monkeypatch):
 def test_what_is_no_path_is_named(path):
     with pytest.raises(StoreError, match="is a file's path"):
         Store.open(path)
+
+
+def test_a_forgotten_store_is_closed_without_complaint(path):
+    gc.collect()
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always")
+        for where in (path, None):
+            store = Store.open(where)
+            store.add_pictures("g", {("a dog", 0): np.ones((4, 4, 3), np.uint8)})
+            del store
+        gc.collect()
+    assert [str(complaint.message) for complaint in complaints] == []

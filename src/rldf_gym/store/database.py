@@ -1,8 +1,11 @@
 """One SQLite file with the store's tables: opened at first use, never overwritten if not ours."""
 
+from __future__ import annotations
+
 import os
 import sqlite3
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +38,7 @@ class Database:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._closing: weakref.finalize[..., Database] | None = None
 
     def first(self, statement: str, parameters: Sequence[object] = ()) -> tuple[Any, ...] | None:
         """First row that a query finds, or None."""
@@ -60,19 +64,22 @@ class Database:
 
     def close(self) -> None:
         """Close the connection; the next use opens another (an empty one, if in memory)."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._closing is not None:
+            self._closing()
+            self._connection = self._closing = None
 
     def leave_to_parent(self) -> None:
         """Forget the connection without closing it, in a forked child."""
-        if self._connection is not None:
+        if self._connection is not None and self._closing is not None:
+            self._closing.detach()
             _INHERITED.append(self._connection)
-            self._connection = None
+            self._connection = self._closing = None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = self._connect()
+            # From 3.13 on, Python complains of a connection that nobody closed.
+            self._closing = weakref.finalize(self, self._connection.close)
         return self._connection
 
     def _connect(self) -> sqlite3.Connection:
