@@ -64,6 +64,9 @@ def served(
     with bound_socket("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
+        # Until then, connections are refused.
+        while not server.started and thread.is_alive():
+            time.sleep(0.002)
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
         finally:
