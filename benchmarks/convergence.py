@@ -23,8 +23,8 @@ from benchmarks.dynamic_programming import Floats, from_deterministic_env, optim
 from benchmarks.figures import COLOURS, house_style, new_figure
 from benchmarks.results import Case, Report, Results, measure
 from benchmarks.stored_world import stored_env
-from rldf_agents.contracts import VectorEnvironment
 from rldf_agents.learners import QLearning
+from rldf_agents.protocols import VectorEnvironment
 from rldf_agents.schedules import ConstantStepSize, StepSizeSchedule, VisitCountStepSize
 from rldf_gym.store import default_path
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Label, Learner, SingleEnvironment
 from rldf_agents.learners.labels import Labels
+from rldf_agents.protocols import Label, Learner, SingleEnvironment
 
 Floats = npt.NDArray[np.float64]
 

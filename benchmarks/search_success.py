@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.results import Case, Report, Results, measure
 from benchmarks.stored_world import TARGETS, stored_env
-from rldf_agents.contracts import Environment, Episode, Learner, SingleEnvironment, Step
 from rldf_agents.learners import LEARNERS
+from rldf_agents.protocols import Environment, Episode, Learner, SingleEnvironment, Step
 from rldf_agents.statistics import StatisticsRecorder
 
 LEARNER_NAMES = ("q_learning", "sarsa", "random")

@@ -13,10 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 import rldf_gym
-from rldf_agents.contracts import SingleEnvironment
+from rldf_agents.protocols import SingleEnvironment
+from rldf_gym.evaluator import BATCH_SIZE, StateEvaluator
 from rldf_gym.goal import Target
 from rldf_gym.store import default_path
-from rldf_gym.world import BATCH_SIZE, World
 
 gym.register_envs(rldf_gym)
 
@@ -38,7 +38,7 @@ def stored_env(
         arguments: others of ``gym.make("RLDF-v0")``.
     """
     env = gym.make("RLDF-v0", grammar=grammar, target=target, store=default_path(), **arguments)
-    world: World = env.get_wrapper_attr("world")
+    world: StateEvaluator = env.get_wrapper_attr("evaluator")
     n_states = world.grammar.n_states
     with tqdm(total=n_states, desc=f"{grammar} world", unit="state", leave=False, delay=1.0) as bar:
         for start in range(0, n_states, BATCH_SIZE):

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from benchmarks.results import Case, Report, Results, measure
 from benchmarks.stored_world import stored_env
 from rldf_agents import QLearning
-from rldf_agents.contracts import SingleEnvironment, VectorEnvironment
+from rldf_agents.protocols import SingleEnvironment, VectorEnvironment
 from rldf_gym.store import default_path
 
 GAMMA, EPSILON, ALPHA, INITIAL_VALUE = 0.9, 0.1, 0.5, 20.0

@@ -5,7 +5,7 @@ import typer
 
 import rldf_gym
 from rldf_agents import NoisyDiffusionGradient
-from rldf_agents.contracts import Transition
+from rldf_agents.protocols import Transition
 
 
 def main(target: str | None = None, steps: int = 600, seed: int = 0, reward: str = "clip") -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rldf_gym import grammar as grammars
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Output, Perception
 from rldf_gym.store import Store
-from rldf_gym.world import World
 
 CELL = 8
 DARKEST, STEP = 20, 20
@@ -133,11 +133,15 @@ def painted_perception(grammar: Grammar) -> Perception:
     return Perception(PaintedClip(grammar), PaintedDetector(grammar), PaintedScenes(grammar))
 
 
-def painted_world(grammar: str = "base", store: Store | None = None, **mistakes: object) -> World:
+def painted_world(
+    grammar: str = "base", store: Store | None = None, **mistakes: object
+) -> StateEvaluator:
     """A world of its own, in memory unless a store is given."""
     compiled = load_grammar(grammar)
     generator = PaintedGenerator(compiled, **mistakes)
-    return World(compiled, generator, painted_perception(compiled), store or Store.open(None))
+    return StateEvaluator(
+        compiled, generator, painted_perception(compiled), store or Store.open(None)
+    )
 
 
 def painted_arguments(grammar: str = "base", target: Sequence[int] = (1, 5, 1, 3)) -> dict:

@@ -10,7 +10,7 @@ from painted_world import load_grammar, paint, painted_world
 
 from rldf_gym.atlas import Atlas, AtlasError, default_path
 from rldf_gym.atlas import atlas as atlas_module
-from rldf_gym.goal import find_goal
+from rldf_gym.goal import infer_goal
 from rldf_gym.perception import Reading
 from rldf_gym.rewards import clip, coarse_gain, fine_gain, multi_semantic, partial_semantic
 from rldf_gym.store import Store
@@ -26,7 +26,7 @@ def whole(tmp_path_factory) -> Atlas:
 
 def goal_of(state) -> object:
     world = painted_world()
-    return find_goal(world, paint(world.grammar, state))
+    return infer_goal(world, paint(world.grammar, state))
 
 
 def test_an_atlas_holds_every_state_and_what_is_read_in_it(whole):
@@ -116,7 +116,7 @@ def test_a_search_needs_no_generator_and_draws_nothing(tmp_path):
     Atlas.build(painted_world(), path)
     world = painted_world()
     world.generator = None
-    assert Atlas.open(path).search(find_goal(world, paint(world.grammar, GOAL)), k=1)
+    assert Atlas.open(path).search(infer_goal(world, paint(world.grammar, GOAL)), k=1)
 
 
 def test_progress_is_told_state_by_state(tmp_path):

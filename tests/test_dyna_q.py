@@ -10,7 +10,6 @@ from semantic_gridworld import SemanticGridworld, random_goals
 from stripped_env import StrippedEnv
 
 from rldf_agents import AgentError, DynaQ, QLearning, train
-from rldf_agents.contracts import Transition
 from rldf_agents.learners.action_values import make_action_values
 from rldf_agents.learners.prioritised_sweeping import (
     DeterministicModel,
@@ -18,6 +17,7 @@ from rldf_agents.learners.prioritised_sweeping import (
     PrioritisedSweeping,
     PriorityQueue,
 )
+from rldf_agents.protocols import Transition
 from rldf_agents.schedules import LinearEpsilon
 
 CHAIN, TWO = spaces.Discrete(4), spaces.Discrete(2)

@@ -17,7 +17,7 @@ import rldf_gym.actions
 import rldf_gym.rewards
 import rldf_gym.vector.rewards
 from rldf_gym.generation import GenerationError
-from rldf_gym.goal import GuessWarning, load_picture
+from rldf_gym.goal import LowConfidenceWarning, load_picture
 
 PROGRAM = """
 import json, sys
@@ -46,10 +46,10 @@ def env(store):
 
 def test_the_shipped_target_is_read_without_a_guess(store):
     with warnings.catch_warnings():
-        warnings.simplefilter("error", GuessWarning)
+        warnings.simplefilter("error", LowConfidenceWarning)
         env = gym.make("RLDF-v0", store=store)
     goal = env.unwrapped.goal
-    assert goal.guesses == ()
+    assert goal.low_confidence_axes == ()
     assert env.unwrapped.grammar.encode(goal.prompt).tolist() == goal.state.tolist()
 
 
@@ -62,7 +62,7 @@ def test_pictures_are_128_pixels_square_and_colourful(env):
 
 
 def test_most_pictures_are_read_as_the_state_they_were_drawn_from(env):
-    world = env.unwrapped.world
+    world = env.unwrapped.evaluator
     states = world.grammar.states()[7::20]
     readings = world.readings(states)
     right = [np.array_equal(r.values, s) for r, s in zip(readings, states, strict=True)]
@@ -70,10 +70,10 @@ def test_most_pictures_are_read_as_the_state_they_were_drawn_from(env):
 
 
 def test_a_goal_found_in_a_drawn_picture_is_mostly_its_state(env):
-    world = env.unwrapped.world
+    world = env.unwrapped.evaluator
     state = env.unwrapped.goal.state
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GuessWarning)
+        warnings.simplefilter("ignore", LowConfidenceWarning)
         env.reset(options={"target": world.picture(state)})
     assert np.count_nonzero(env.unwrapped.goal.state == state) >= 3
 
@@ -88,7 +88,7 @@ def test_the_checkers_have_nothing_to_say(store):
 @pytest.mark.parametrize("grammar", ["extended", "actions"])
 def test_the_other_grammars_that_ship_are_drawn_and_read(grammar, store):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GuessWarning)
+        warnings.simplefilter("ignore", LowConfidenceWarning)
         env = gym.make("RLDF-v0", grammar=grammar, store=store)
     env.reset(seed=0)
     _, reward, _, _, info = env.step(env.action_space.sample())
@@ -99,10 +99,10 @@ def test_the_other_grammars_that_ship_are_drawn_and_read(grammar, store):
 def test_an_empty_picture_is_read_as_well_as_it_can_be_with_a_warning(env):
     grey = np.full((300, 400, 3), 128, np.uint8)
     env.reset(seed=0)
-    with pytest.warns(GuessWarning, match="guesses"):
+    with pytest.warns(LowConfidenceWarning, match="guesses"):
         env.reset(options={"target": grey})
     assert env.unwrapped.goal.state in env.observation_space
-    assert env.unwrapped.goal.guesses
+    assert env.unwrapped.goal.low_confidence_axes
 
 
 def test_a_grammar_with_words_that_were_never_learned_is_refused(tmp_path, store):

@@ -338,7 +338,7 @@ def test_a_generator_that_cannot_be_copied_is_welcome():
     generator = PaintedGenerator(BASE)
     generator.connection = (each for each in ())  # generators cannot be deep-copied
     env = make(generator=generator)
-    assert env.unwrapped.world.generator is generator
+    assert env.unwrapped.evaluator.generator is generator
 
 
 def test_environments_run_side_by_side_through_gymnasiums_vector_env():

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from semantic_gridworld import SemanticGridworld, random_goals
 
 from rldf_agents import AgentError, FactoredUCB
-from rldf_agents.contracts import Transition
 from rldf_agents.learners.action_effects import ActionEffects
 from rldf_agents.learners.additive_reward import AdditiveReward
 from rldf_agents.learners.explored_graph import ExploredGraph
 from rldf_agents.learners.goal_paths import first_step, goal_groups
+from rldf_agents.protocols import Transition
 
 LEFT, RIGHT = 0, 1
 LINE = spaces.Discrete(5)

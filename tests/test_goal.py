@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from painted_world import paint, painted_world
 from PIL import Image
 
-from rldf_gym.goal import GuessWarning, TargetError, find_goal, least_confidence, load_picture
+from rldf_gym.goal import (
+    LowConfidenceWarning,
+    TargetError,
+    infer_goal,
+    least_confidence,
+    load_picture,
+)
 from rldf_gym.grammar import load_grammar
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
@@ -21,26 +27,26 @@ PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
 def test_the_goal_is_the_state_that_the_target_shows(index):
     world = painted_world()
     state = world.grammar.state(index)
-    goal = find_goal(world, paint(world.grammar, state))
+    goal = infer_goal(world, paint(world.grammar, state))
     assert goal.state.tolist() == state.tolist()
     assert goal.prompt == world.grammar.decode(state)
-    assert goal.guesses == ()
+    assert goal.low_confidence_axes == ()
 
 
 def test_reading_a_target_draws_nothing():
     world = painted_world()
-    find_goal(world, paint(world.grammar, [0, 0, 0, 0]))
+    infer_goal(world, paint(world.grammar, [0, 0, 0, 0]))
     assert world.generations == 0
 
 
 def test_axes_that_could_not_be_read_are_filled_and_named_as_guesses():
     world = painted_world()
-    with pytest.warns(GuessWarning) as given_warnings:
-        goal = find_goal(world, paint(world.grammar, [-1, -1, 1, 3]))
-    assert set(goal.guesses) == {"frequency", "noun"}
+    with pytest.warns(LowConfidenceWarning) as given_warnings:
+        goal = infer_goal(world, paint(world.grammar, [-1, -1, 1, 3]))
+    assert set(goal.low_confidence_axes) == {"frequency", "noun"}
     assert goal.state.min() >= 0
     assert goal.state[2:].tolist() == [1, 3]
-    [message] = [str(w.message) for w in given_warnings if w.category is GuessWarning]
+    [message] = [str(w.message) for w in given_warnings if w.category is LowConfidenceWarning]
     assert "noun = " in message
     assert "frequency = " in message
     assert "scene" not in message
@@ -48,9 +54,9 @@ def test_axes_that_could_not_be_read_are_filled_and_named_as_guesses():
 
 def test_the_confidence_of_a_guess_is_below_the_line_and_told():
     world = painted_world()
-    with pytest.warns(GuessWarning, match=r"scene = .* \(0\.12\)"):
-        goal = find_goal(world, paint(world.grammar, [1, 5, 1, -1]))
-    assert goal.guesses == ("scene",)
+    with pytest.warns(LowConfidenceWarning, match=r"scene = .* \(0\.12\)"):
+        goal = infer_goal(world, paint(world.grammar, [1, 5, 1, -1]))
+    assert goal.low_confidence_axes == ("scene",)
     assert goal.reading.confidence[3] == pytest.approx(1 / 8)
 
 
@@ -62,7 +68,7 @@ def test_a_target_that_is_read_surely_gives_no_warning():
     world = painted_world()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        find_goal(world, paint(world.grammar, [1, 5, 1, 3]))
+        infer_goal(world, paint(world.grammar, [1, 5, 1, 3]))
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "webp", "tiff"])

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from semantic_gridworld import SemanticGridworld, random_goals
 
 from rldf_agents import LEARNERS, SARSA, AgentError, QLearning, RandomAgent, train
-from rldf_agents.contracts import Transition
 from rldf_agents.learners.action_values import (
     DenseActionValues,
     SparseActionValues,
     make_action_values,
 )
 from rldf_agents.learners.labels import Labels, space_from_json, space_to_json
+from rldf_agents.protocols import Transition
 from rldf_agents.schedules import ConstantEpsilon, LinearEpsilon, VisitCountStepSize
 from rldf_agents.statistics import StatisticsRecorder
 

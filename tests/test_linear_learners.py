@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from semantic_gridworld import SemanticGridworld, random_goals
 
 from rldf_agents import AgentError, LinearQLearning, LinearSARSA, QLearning
-from rldf_agents.contracts import Transition
+from rldf_agents.protocols import Transition
 from rldf_agents.schedules import LinearEpsilon, VisitCountStepSize
 
 FOUR, TWO = spaces.Discrete(4), spaces.Discrete(2)

@@ -8,8 +8,8 @@ from semantic_gridworld import SemanticGridworld, random_goals
 from stripped_env import StrippedEnv
 
 from rldf_agents import AgentError, NoisyDiffusionGradient, train
-from rldf_agents.contracts import Transition
 from rldf_agents.learners.displacements import Displacements
+from rldf_agents.protocols import Transition
 
 SIZES = (7, 5)
 

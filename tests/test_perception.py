@@ -321,8 +321,8 @@ def test_a_folder_with_clip_alone_makes_a_perception_without_the_others(folder, 
 
 
 def test_senses_tell_the_readers_what_the_models_know(perception):
-    senses = perception.senses()
-    assert senses.detector_classes == NOUNS
-    assert senses.scene_classes == SCENES
-    assert senses.logit_scale == perception.clip.logit_scale
-    assert senses.embed(PROMPTS).shape == (2, 8)
+    spec = perception.spec()
+    assert spec.detector_classes == NOUNS
+    assert spec.scene_classes == SCENES
+    assert spec.logit_scale == perception.clip.logit_scale
+    assert spec.embed(PROMPTS).shape == (2, 8)

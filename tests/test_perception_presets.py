@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_models import NOUNS, detector_architecture, save_clip
 
-from rldf_gym.arguments import make_world
+from rldf_gym.factory import make_evaluator
 from rldf_gym.generation import PRESETS, make_generator
 from rldf_gym.grammar import load_grammar
 from rldf_gym.hub import HubFiles, HubModel
@@ -208,7 +208,7 @@ def test_the_generator_decides_what_looks_at_its_pictures():
     grammar = load_grammar("base")
 
     def world(perception):
-        return make_world(
+        return make_evaluator(
             *(grammar, "sd14", perception, None, 0, "cpu", None),
             generator_kwargs={"perception": "clip", "steps": 10},
         )

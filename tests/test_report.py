@@ -95,7 +95,7 @@ class TestTheReport:
     def test_marks_the_axes_that_are_guesses(self):
         with pytest.warns(UserWarning, match="scene"):
             unsure = found(target=(1, 5, 1, -1), steps=2)
-        assert "scene" in unsure.goal.guesses
+        assert "scene" in unsure.goal.low_confidence_axes
         assert '<span class="guess">guess</span>' in render_report(unsure, versions(), COMMAND)
 
     def test_says_so_when_the_goal_was_not_reached(self):

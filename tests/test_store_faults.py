@@ -21,8 +21,8 @@ from painted_world import PaintedGenerator, load_grammar, painted_arguments, pai
 
 import rldf_gym
 from rldf_gym.atlas import Atlas
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.store import Store, StoreWarning, drawn_key, upkeep
-from rldf_gym.world import World
 
 gym.register_envs(rldf_gym)
 
@@ -103,7 +103,8 @@ def build(folder: Path) -> Atlas:
     generator.log = folder / "drawn.txt"
     store = Store.open(folder / "store.sqlite")
     return Atlas.build(
-        World(grammar, generator, painted_perception(grammar), store), folder / "atlas.safetensors"
+        StateEvaluator(grammar, generator, painted_perception(grammar), store),
+        folder / "atlas.safetensors",
     )
 
 
@@ -205,7 +206,7 @@ def test_after_the_disk_was_full_the_next_run_goes_on_with_what_was_kept(path):
     n_kept = sum(kept.rows for kept in upkeep.info(path).kept if kept.table == "pictures")
     assert n_kept > 0
     env = gym.make("RLDF-v0", **{**painted_arguments(), "store": path})
-    world = env.get_wrapper_attr("world")
+    world = env.get_wrapper_attr("evaluator")
     world.readings(world.grammar.states())
     assert world.generations == 480 - n_kept
     assert upkeep.verify(path) == []
@@ -250,9 +251,9 @@ def read_only() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def painted(store: Store) -> World:
+def painted(store: Store) -> StateEvaluator:
     grammar = load_grammar("base")
-    return World(grammar, PaintedGenerator(grammar), painted_perception(grammar), store)
+    return StateEvaluator(grammar, PaintedGenerator(grammar), painted_perception(grammar), store)
 
 
 def test_a_read_only_store_is_read_and_says_once_that_it_keeps_nothing_new(read_only):

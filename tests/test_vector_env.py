@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from painted_world import PaintedGenerator, load_grammar, paint, painted_arguments
 
 import rldf_gym.env
+import rldf_gym.evaluator
 import rldf_gym.vector.rewards
-import rldf_gym.vector.visited
-import rldf_gym.world
+import rldf_gym.vector.state_table
 from rldf_gym.actions import DOWN, UP
 from rldf_gym.errors import RLDFError
 from rldf_gym.grammar import compile_grammar
@@ -121,7 +121,7 @@ def test_it_walks_the_same_way_for_many_episodes(action_mode, autoreset_mode):
 
 
 def test_it_walks_the_same_way_in_a_world_too_large_for_a_dense_table(monkeypatch):
-    monkeypatch.setattr(rldf_gym.vector.visited, "MOST_DENSE_STATES", SMALL.n_states - 1)
+    monkeypatch.setattr(rldf_gym.vector.state_table, "MOST_DENSE_STATES", SMALL.n_states - 1)
     arguments = painted_arguments(SMALL, target=(1, 1, 1, 2))
     twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)
     envs = gym.make_vec("RLDF-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
@@ -130,8 +130,13 @@ def test_it_walks_the_same_way_in_a_world_too_large_for_a_dense_table(monkeypatc
 
 @pytest.mark.parametrize("n_dense", [10_000_000, 0])
 def test_it_walks_the_same_way_where_there_is_more_to_see_than_it_remembers(monkeypatch, n_dense):
-    monkeypatch.setattr(rldf_gym.vector.visited, "MOST_DENSE_STATES", n_dense)
-    for module in (rldf_gym.vector.visited, rldf_gym.vector.rewards, rldf_gym.env, rldf_gym.world):
+    monkeypatch.setattr(rldf_gym.vector.state_table, "MOST_DENSE_STATES", n_dense)
+    for module in (
+        rldf_gym.vector.state_table,
+        rldf_gym.vector.rewards,
+        rldf_gym.env,
+        rldf_gym.evaluator,
+    ):
         monkeypatch.setattr(module, "MOST_REMEMBERED", 7)
     arguments = painted_arguments(SMALL, target=(1, 1, 1, 2)) | {"reward": "clip"}
     twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)

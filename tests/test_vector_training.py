@@ -15,11 +15,11 @@ from semantic_gridworld import SemanticGridworld
 
 from rldf_agents import LEARNERS, SARSA, AgentError, QLearning, RandomAgent, train
 from rldf_agents.callbacks import Checkpoint, ProgressBar
-from rldf_agents.contracts import Transition, Transitions
 from rldf_agents.learners.action_values import (
     DenseActionValues,
     SparseActionValues,
 )
+from rldf_agents.protocols import Transition, Transitions
 from rldf_agents.schedules import ConstantStepSize, VisitCountStepSize
 from rldf_agents.seeding import episode_seed
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 import rldf_gym
 from rldf_agents import QLearning
-from rldf_agents.contracts import Environment, Episode, Learner, Step
+from rldf_agents.protocols import Environment, Episode, Learner, Step
 from rldf_gym.generation import make_generator
 from rldf_gym.grammar import Grammar, load_grammar
 
@@ -91,7 +91,9 @@ def overview() -> Figure:
     for column, state in enumerate(states, start=1):
         arrived = np.array_equal(state, goal.state)
         prompt = inner.grammar.decode(state)
-        _show(grid[0, column], inner.world.picture(state), prompt, _ACCENT if arrived else _FAINT)
+        _show(
+            grid[0, column], inner.evaluator.picture(state), prompt, _ACCENT if arrived else _FAINT
+        )
     draw = make_generator("embedded")
     others = draw([goal.prompt] * len(_OTHER_SEEDS), _OTHER_SEEDS)
     for column, picture in enumerate(others, start=1):

@@ -10,7 +10,7 @@ from benchmarks.dynamic_programming import (
     optimal_return,
 )
 from benchmarks.results import Case, Results, measure
-from rldf_agents.contracts import Environment, Episode, Learner, SingleEnvironment, Step
+from rldf_agents.protocols import Environment, Episode, Learner, SingleEnvironment, Step
 
 OPTIMUM = "optimum"
 EXAMPLE = "example 6.6"

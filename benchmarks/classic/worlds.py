@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 
 from benchmarks.dynamic_programming import DecisionProcess, from_transition_table
-from rldf_agents.contracts import Learner, SingleEnvironment
 from rldf_agents.learners import LEARNERS, SARSA, QLearning
+from rldf_agents.protocols import Learner, SingleEnvironment
 from rldf_agents.schedules import LinearEpsilon, VisitCountStepSize
 
 LEARNER_NAMES = (QLearning.name, SARSA.name)

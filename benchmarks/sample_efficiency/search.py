@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.sample_efficiency.peers import Proposals, State
-from rldf_agents.contracts import Environment, Episode, Learner, SingleEnvironment, Step
+from rldf_agents.protocols import Environment, Episode, Learner, SingleEnvironment, Step
 
 LOOKS_PER_GENERATION = 20
 """A search also ends after this many looks, free ones included, for each of its budget."""

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 from benchmarks.sample_efficiency.peers import JUMPING_PEERS
 from benchmarks.sample_efficiency.search import EndWithLedger, Ledger, Watched, follow
-from rldf_agents.contracts import SingleEnvironment
 from rldf_agents.learners import LEARNERS
+from rldf_agents.protocols import SingleEnvironment
 
 SB3_MODELS = ("dqn", "ppo", "a2c")
 REFERENCES = ("coordinate_search",)

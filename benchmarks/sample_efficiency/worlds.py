@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import rldf_gym
 from benchmarks.stored_world import TARGETS, stored_env
 from benchmarks.synthetic_world import synthetic_arguments, synthetic_grammar
-from rldf_agents.contracts import SingleEnvironment
+from rldf_agents.protocols import SingleEnvironment
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.store import default_path
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from benchmarks.results import Case, Results, measure
 from benchmarks.stored_world import TARGETS, stored_env
-from rldf_agents.contracts import Environment, Episode, Learner, SingleEnvironment, Step
 from rldf_agents.learners import LEARNERS, SARSA, QLearning, RandomAgent
+from rldf_agents.protocols import Environment, Episode, Learner, SingleEnvironment, Step
 from rldf_agents.statistics import RunStatistics, StatisticsRecorder, run_statistics
 
 REWARDS = ("multi_semantic", "partial_semantic", "clip")

@@ -19,14 +19,14 @@ import rldf_gym
 from benchmarks.results import Case
 from benchmarks.throughput.timing import Seconds, Work, in_turn, ratio
 from rldf_gym.atlas import Atlas
-from rldf_gym.batches import batch_size
+from rldf_gym.batching import batch_size
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator, make_generator
 from rldf_gym.generation.presets import PRESETS
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.model_loading import silence
 from rldf_gym.perception import Perception, make_perception
 from rldf_gym.store import Store
-from rldf_gym.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -232,7 +232,9 @@ def _build(
 
     def work() -> None:
         number = next(numbers)
-        world = World(grammar, generator, perception, Store.open(folder / f"{number}.sqlite"))
+        world = StateEvaluator(
+            grammar, generator, perception, Store.open(folder / f"{number}.sqlite")
+        )
         Atlas.build(world, folder / f"{number}.safetensors", sample=n_states)
         world.store.close()
 

@@ -12,10 +12,10 @@ from tqdm import trange
 from benchmarks.results import Case
 from benchmarks.stored_world import stored_env
 from benchmarks.throughput.timing import Seconds, Work, in_turn, microseconds, ratio
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.store import Store, drawn_key, upkeep
 from rldf_gym.store.schema import PICTURES
 from rldf_gym.store.store import ModelOutput
-from rldf_gym.world import World
 
 SIZES = (10**3, 10**5, 10**6)
 QUICK_SIZES = (10**3, 10**4)
@@ -152,7 +152,7 @@ def _file(store: Store) -> Path:
 def _picture_costs(rounds: int) -> dict[str, Any]:
     """Of the base grammar's pictures and their readings, copied into a store of their own."""
     env = stored_env()
-    world: World = env.get_wrapper_attr("world")
+    world: StateEvaluator = env.get_wrapper_attr("evaluator")
     states = world.grammar.states()
     pictures = {
         (world.grammar.decode(state), world.generation_seed): world.picture(state)

@@ -16,9 +16,9 @@ from benchmarks.stored_world import TARGETS
 from rldf_agents.learners import LEARNERS
 from rldf_agents.seeding import episode_seed
 from rldf_gym.atlas import Atlas
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import make_generator
 from rldf_gym.perception import make_perception
-from rldf_gym.world import World
 
 gym.register_envs(rldf_gym)
 
@@ -100,7 +100,7 @@ def _ways(
         return gym.make("RLDF-v0", target=target, store=None, **models)
 
     def build(env: gym.Env[Any, Any]) -> int:
-        world: World = env.get_wrapper_attr("world")
+        world: StateEvaluator = env.get_wrapper_attr("evaluator")
         Atlas.build(world, sample=sample)
         return world.generations
 
@@ -137,7 +137,7 @@ def _together(
     env = make(targets[0])
     yield 0, time.perf_counter() - start
     for seed, target in enumerate(targets):
-        start, before = time.perf_counter(), env.get_wrapper_attr("world").generations
+        start, before = time.perf_counter(), env.get_wrapper_attr("evaluator").generations
         # Where its run starts: a picture of any other place would be drawn for nothing.
         env.reset(seed=episode_seed(seed, 0), options={"target": target})
         yield _learn(env, steps, seed) - before, time.perf_counter() - start
@@ -150,4 +150,4 @@ def _learn(env: gym.Env[Any, Any], steps: int, seed: int) -> int:
     starts for all of them, and sharing pictures would seem to save more than it does.
     """
     LEARNERS["q_learning"](env.observation_space, env.action_space).learn(env, steps, seed)
-    return int(env.get_wrapper_attr("world").generations)
+    return int(env.get_wrapper_attr("evaluator").generations)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rldf_agents.contracts import Callback, Environment, Episode, Learner, Step
 from rldf_agents.errors import AgentError
 from rldf_agents.interruption import DeferredInterrupt
+from rldf_agents.protocols import Callback, Environment, Episode, Learner, Step
 
 
 def ends_the_run(answer: bool | None) -> bool:

@@ -34,8 +34,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from rldf_agents.callbacks import Checkpoint, ProgressBar, ends_the_run
-from rldf_agents.contracts import Episode, Step, Transition
 from rldf_agents.errors import AgentError
+from rldf_agents.protocols import Episode, Step, Transition
 from rldf_gym.actions import FlattenAction
 
 
@@ -126,7 +126,7 @@ _LOGGED = ("distance", "fine", "coarse", "states_seen")
 
 
 class StepListener(Protocol):
-    """The part of ``rldf_agents.contracts.Callback`` that makes sense without a learner of ours."""
+    """The part of ``rldf_agents.protocols.Callback`` that makes sense without a learner of ours."""
 
     def on_step(self, step: Step) -> bool | None:
         """Hear of one step; False ends the run."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rldf_agents.contracts import Environment, Episode, Learner, Step
 from rldf_agents.errors import AgentError
+from rldf_agents.protocols import Environment, Episode, Learner, Step
 
 _INFO_KEYS = ("distance", "fine", "coarse", "at_goal", "generations", "states_seen")
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
-from rldf_agents.contracts import Environment, Episode, LabelArray, Transitions, VectorEnvironment
 from rldf_agents.errors import AgentError
+from rldf_agents.protocols import Environment, Episode, LabelArray, Transitions, VectorEnvironment
 
 Infos = Mapping[str, Any]
 

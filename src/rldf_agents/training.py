@@ -17,7 +17,9 @@ import gymnasium as gym
 import numpy as np
 
 from rldf_agents.callbacks import CallbackList
-from rldf_agents.contracts import (
+from rldf_agents.errors import AgentError
+from rldf_agents.interruption import DeferredInterrupt
+from rldf_agents.protocols import (
     Callback,
     Environment,
     Episode,
@@ -27,8 +29,6 @@ from rldf_agents.contracts import (
     Step,
     Transition,
 )
-from rldf_agents.errors import AgentError
-from rldf_agents.interruption import DeferredInterrupt
 from rldf_agents.seeding import episode_seed
 from rldf_agents.sub_environments import single_spaces
 from rldf_agents.vector_training import run_vector_steps

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from rldf_agents.callbacks import CallbackList
-from rldf_agents.contracts import (
+from rldf_agents.errors import AgentError
+from rldf_agents.protocols import (
     LabelArray,
     Learner,
     Progress,
@@ -28,7 +29,6 @@ from rldf_agents.contracts import (
     VectorLearner,
     VectorProgress,
 )
-from rldf_agents.errors import AgentError
 from rldf_agents.seeding import episode_seed
 from rldf_agents.sub_environments import EpisodeCounts, SubEnvironments, autoreset_mode
 

@@ -11,14 +11,14 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from rldf_gym.actions import make_action_mode
-from rldf_gym.arguments import METADATA, check_render_mode, check_reset_options, make_world
+from rldf_gym.evaluator import MOST_REMEMBERED
+from rldf_gym.factory import METADATA, check_render_mode, check_reset_options, make_evaluator
 from rldf_gym.generation import Generator
-from rldf_gym.goal import Goal, Target, find_goal, load_picture
+from rldf_gym.goal import Goal, Target, infer_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception
 from rldf_gym.rendering import text_frame
 from rldf_gym.rewards import DEFAULT_REWARD, coarse_gain, fine_gain, reward_wrapper
-from rldf_gym.world import MOST_REMEMBERED
 
 State = NDArray[np.int64]
 
@@ -89,7 +89,7 @@ class RLDFEnv(gym.Env[State, State]):
 
     The picture itself comes from `render()`: uint8 `[H, W, 3]` with ``render_mode`` None or
     "rgb_array", a text with "ansi". The goal is ``env.unwrapped.goal``, with ``state``,
-    ``prompt``, ``reading``, ``picture`` and ``guesses``.
+    ``prompt``, ``reading``, ``picture`` and ``low_confidence_axes``.
 
     ## Arguments
 
@@ -155,7 +155,7 @@ class RLDFEnv(gym.Env[State, State]):
         self._mode = make_action_mode(action_mode, self.grammar.n_axes)
         self.action_space = self._mode.space
         picture = load_picture(target)
-        self.world = make_world(
+        self.evaluator = make_evaluator(
             self.grammar,
             generator,
             perception,
@@ -165,7 +165,7 @@ class RLDFEnv(gym.Env[State, State]):
             prefetch,
             generator_kwargs,
         )
-        self.goal = find_goal(self.world, picture)
+        self.goal = infer_goal(self.evaluator, picture)
         self._sizes: list[int] = self.grammar.nvec.tolist()
         self._strides: list[int] = self.grammar.strides.tolist()
         self._places: dict[int, _Place] = {}
@@ -211,14 +211,14 @@ class RLDFEnv(gym.Env[State, State]):
         options = {} if options is None else options
         check_reset_options(options, "state", "target")
         chosen = self.grammar.index(options["state"]) if "state" in options else None
-        goal = find_goal(self.world, options["target"]) if "target" in options else self.goal
+        goal = infer_goal(self.evaluator, options["target"]) if "target" in options else self.goal
         super().reset(seed=seed)
         before = self.goal
-        self._aim(goal)
+        self._set_goal(goal)
         try:
             self._here = here = self._place(self._any_but_goal() if chosen is None else chosen)
         except BaseException:
-            self._aim(before)
+            self._set_goal(before)
             raise
         return here.state.copy(), self._info(here)
 
@@ -231,13 +231,13 @@ class RLDFEnv(gym.Env[State, State]):
         here = self._where()
         if self.render_mode == "ansi":
             return text_frame(self.grammar, here.state, self.goal.state)
-        return self.world.picture(here.state)
+        return self.evaluator.picture(here.state)
 
     def close(self) -> None:
         """Close the store's file."""
-        self.world.store.close()
+        self.evaluator.store.close()
 
-    def _aim(self, goal: Goal) -> None:
+    def _set_goal(self, goal: Goal) -> None:
         """See everything with respect to this goal from now on."""
         if goal is not self.goal:
             self.goal = goal
@@ -260,7 +260,7 @@ class RLDFEnv(gym.Env[State, State]):
 
     def _visit(self, index: int) -> "_Place":
         state = self.grammar.state(index)
-        [reading] = self.world.readings([state])
+        [reading] = self.evaluator.readings([state])
         at_goal = np.array_equal(state, self.goal.state)
         gains = {
             "prompt": self.grammar.decode(state),
@@ -275,7 +275,7 @@ class RLDFEnv(gym.Env[State, State]):
     def _info(self, place: "_Place") -> dict[str, Any]:
         return {
             **place.told,
-            "generations": self.world.generations,
+            "generations": self.evaluator.generations,
             "states_seen": len(self._seen),
         }
 

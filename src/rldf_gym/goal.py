@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Reading, zero_shot
-from rldf_gym.world import World
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,7 +33,7 @@ class TargetError(RLDFError):
     """A target that is no picture, or none that can be used."""
 
 
-class GuessWarning(UserWarning):
+class LowConfidenceWarning(UserWarning):
     """Some axes of the target were read with low confidence."""
 
 
@@ -53,7 +53,7 @@ class Goal:
     reading: Reading
     state: NDArray[np.int64]
     prompt: str
-    guesses: tuple[str, ...]
+    low_confidence_axes: tuple[str, ...]
 
 
 def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
@@ -64,14 +64,14 @@ def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
     return np.maximum(_SURE, _TIMES_CHANCE / grammar.nvec)
 
 
-def find_goal(world: World, target: Target | None = None) -> Goal:
+def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
     """Read a target picture as the goal of a search in this world.
 
     Axes in which nothing could be read are filled by CLIP zero-shot, the likeliest value given
     the axes that could.
 
     Args:
-        world: reads the picture, and knows the grammar.
+        evaluator: reads the picture, and knows the grammar.
         target: the picture; None takes the one that ships with the package.
 
     Raises:
@@ -81,29 +81,31 @@ def find_goal(world: World, target: Target | None = None) -> Goal:
         GuessWarning: names the axes that are guesses, their values and confidences.
     """
     picture = load_picture(target)
-    grammar = world.grammar
-    seen = world.read(picture)
+    grammar = evaluator.grammar
+    seen = evaluator.read(picture)
     unsure = (seen.values < 0) | (seen.confidence < least_confidence(grammar))
-    reading = _filled(seen, world)
+    reading = _filled(seen, evaluator)
     goal = Goal(
         picture=picture,
         reading=reading,
         state=reading.values,
         prompt=grammar.decode(reading.values),
-        guesses=tuple(n for n, guess in zip(grammar.axis_names, unsure, strict=True) if guess),
+        low_confidence_axes=tuple(
+            n for n, guess in zip(grammar.axis_names, unsure, strict=True) if guess
+        ),
     )
-    if goal.guesses:
-        warnings.warn(_guesses_told(goal, world), GuessWarning, stacklevel=2)
+    if goal.low_confidence_axes:
+        warnings.warn(_guesses_told(goal, evaluator), LowConfidenceWarning, stacklevel=2)
     return goal
 
 
-def _filled(reading: Reading, world: World) -> Reading:
+def _filled(reading: Reading, evaluator: StateEvaluator) -> Reading:
     unread = reading.values < 0
     if not unread.any():
         return reading
-    senses = world.senses
+    spec = evaluator.spec
     values, confidence = zero_shot(
-        world.grammar, reading.embedding, reading.values, senses.embed, senses.logit_scale
+        evaluator.grammar, reading.embedding, reading.values, spec.embed, spec.logit_scale
     )
     confidence = np.where(unread, confidence, reading.confidence).astype(np.float32)
     values.setflags(write=False)
@@ -111,10 +113,10 @@ def _filled(reading: Reading, world: World) -> Reading:
     return Reading(values, confidence, reading.embedding)
 
 
-def _guesses_told(goal: Goal, world: World) -> str:
-    grammar = world.grammar
+def _guesses_told(goal: Goal, evaluator: StateEvaluator) -> str:
+    grammar = evaluator.grammar
     told = []
-    for name in goal.guesses:
+    for name in goal.low_confidence_axes:
         index = grammar.axis_index(name)
         word = grammar.axis(name).values[int(goal.state[index])]
         told.append(f"{name} = {word!r} ({goal.reading.confidence[index]:.2f})")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from rldf_gym.generation import Generator
 from rldf_gym.grammar import Grammar, load_grammar
-from rldf_gym.perception import Perception, PictureReader, clip_reading
+from rldf_gym.perception import LabelDecoder, Perception, clip_reading
 from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out_combinations, state_of
 from tools.embedded_world.judge import QUESTIONS, Judge
 
@@ -73,8 +73,8 @@ def read_states(
     perception: Perception, grammar: Grammar, pictures: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what the shipped perception reads, and what CLIP alone reads, int64 [n, n_axes]."""
-    senses = perception.senses(_remembered(perception))
-    reader = PictureReader(grammar, senses)
+    spec = perception.spec(_remembered(perception))
+    reader = LabelDecoder(grammar, spec)
     whole, alone = [], []
     for start in tqdm(range(0, len(pictures), 64), desc=f"reading {grammar.name}", mininterval=5):
         batch = pictures[start : start + 64]
@@ -82,7 +82,7 @@ def read_states(
         for i in range(len(batch)):
             reading = reader.read(**{name: outputs[i] for name, outputs in seen.items()})
             whole.append(reading.values)
-            by_clip = clip_reading(grammar, reading.embedding, senses.embed, senses.logit_scale)
+            by_clip = clip_reading(grammar, reading.embedding, spec.embed, spec.logit_scale)
             alone.append(by_clip.values)
     return np.stack(whole), np.stack(alone)
 

@@ -16,15 +16,19 @@ from rldf_agents.applications.output import claimed, require_empty
 from rldf_agents.errors import AgentError
 from rldf_gym.atlas import Atlas, AtlasError, AtlasIdentity, Match
 from rldf_gym.atlas import default_path as default_atlas_path
-from rldf_gym.goal import Goal, find_goal, load_picture
+from rldf_gym.evaluator import StateEvaluator
+from rldf_gym.goal import Goal, infer_goal, load_picture
 from rldf_gym.rendering import trajectory_strip
-from rldf_gym.world import World
 
 SHEET_FILE = "sheet.png"
 
 
 def build_atlas(
-    world: World, path: Path | None, sample: int | None, seed: int, console: Console | None = None
+    world: StateEvaluator,
+    path: Path | None,
+    sample: int | None,
+    seed: int,
+    console: Console | None = None,
 ) -> Atlas:
     """Build an atlas with a progress bar: rate, remaining time, and how many were drawn.
 
@@ -62,7 +66,7 @@ def build_atlas(
 
 
 def search_atlas(
-    world: World,
+    world: StateEvaluator,
     picture: Path,
     path: Path | None,
     reward: str,
@@ -98,7 +102,7 @@ def search_atlas(
     atlas = Atlas.open(default_atlas_path(world, sample, seed) if path is None else path)
     _refuse_another_worlds(atlas, world)
     console = console or Console()
-    goal = find_goal(world, target)
+    goal = infer_goal(world, target)
     matches = atlas.search(goal, reward, top)
     _say(
         console, f"[bold]{escape(str(picture))}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
@@ -112,7 +116,7 @@ def search_atlas(
     return matches
 
 
-def _refuse_another_worlds(atlas: Atlas, world: World) -> None:
+def _refuse_another_worlds(atlas: Atlas, world: StateEvaluator) -> None:
     here, there = AtlasIdentity.of(world), atlas.file.identity
     for name in ("grammar", "generator", "models", "generation_seed"):
         if getattr(here, name) != getattr(there, name):
@@ -132,7 +136,7 @@ def _ranking(matches: Sequence[Match], reward: str) -> str:
 
 
 def _write_pictures(
-    world: World, matches: Sequence[Match], goal: Goal, reward: str, out: Path
+    world: StateEvaluator, matches: Sequence[Match], goal: Goal, reward: str, out: Path
 ) -> None:
     pictures = []
     for match in matches:

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from rldf_agents.contracts import Environment, Episode, Learner, Step
 from rldf_agents.errors import AgentError
+from rldf_agents.protocols import Environment, Episode, Learner, Step
 from rldf_agents.statistics import StepRecord
 
 _KEY = "rldf_search"

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rldf_agents.applications.output import REPORT_FILE, RESULT_FILE, TRAJECTORY_FILE
 from rldf_agents.applications.search import Search, SearchResult
-from rldf_agents.contracts import Environment, Episode, Learner, Step
+from rldf_agents.protocols import Environment, Episode, Learner, Step
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar
 
@@ -131,7 +131,7 @@ def _goal_table(goal: Goal, grammar: Grammar) -> Table:
         grammar.axes, goal.state.tolist(), goal.reading.confidence.tolist(), strict=True
     ):
         filled = round(confidence * _BAR_WIDTH)
-        is_guess = axis.name in goal.guesses
+        is_guess = axis.name in goal.low_confidence_axes
         colour = "yellow" if is_guess else "green"
         table.add_row(
             axis.name,

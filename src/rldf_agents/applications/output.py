@@ -164,7 +164,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
         "states_seen": result.moments[-1].states_seen,
         "states_seen_to_goal": statistics.states_to_goal,
         "goal_confidence": {name: round(confidence, 4) for name, confidence in axes},
-        "guesses": list(goal.guesses),
+        "guesses": list(goal.low_confidence_axes),
         "statistics": asdict(statistics),
         "wall_seconds": round(result.seconds, 3),
     }

@@ -83,7 +83,7 @@ def _goal_axes(result: SearchResult) -> list[dict[str, Any]]:
             "name": axis.name,
             "word": axis.values[label] or "(nothing)",
             "confidence": float(confidence),
-            "is_guess": axis.name in goal.guesses,
+            "is_guess": axis.name in goal.low_confidence_axes,
             "best": axis.values[found] or "(nothing)",
             "matches": found == label,
         }

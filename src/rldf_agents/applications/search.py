@@ -26,17 +26,17 @@ from rldf_agents.applications.history import (
 )
 from rldf_agents.applications.trajectory import Frame, best_moments, significant_moments
 from rldf_agents.callbacks import Checkpoint
-from rldf_agents.contracts import Callback, Learner, SingleEnvironment
 from rldf_agents.errors import AgentError
 from rldf_agents.learners import LEARNERS
+from rldf_agents.protocols import Callback, Learner, SingleEnvironment
 from rldf_agents.schedules import ConstantEpsilon
 from rldf_agents.statistics import RunStatistics, run_statistics
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator
 from rldf_gym.goal import Goal, Target
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Perception
 from rldf_gym.store import pixels_key
-from rldf_gym.world import World
 
 LEARNER_FILE = "learner.safetensors"
 HISTORY_FILE = "history.safetensors"
@@ -128,7 +128,7 @@ class Search:
         self.settings = settings
         self.goal: Goal = env.get_wrapper_attr("goal")
         self._env = env
-        self._world: World = env.get_wrapper_attr("world")
+        self._world: StateEvaluator = env.get_wrapper_attr("evaluator")
         self._history = History(self._identity())
         self._learner = _new_learner(env, settings)
 

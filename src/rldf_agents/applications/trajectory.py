@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.applications.history import Moment
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.rendering import trajectory_strip
-from rldf_gym.world import World
 
 N_BEST = 6
 N_FRAMES = 8
@@ -44,7 +44,7 @@ class Frame:
     picture: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, world: World, shown: Shown) -> Frame:
+    def of(cls, world: StateEvaluator, shown: Shown) -> Frame:
         """The frame of a state that this world has drawn."""
         state = np.array(shown.state)
         return cls(shown, world.grammar.decode(state), world.picture(state))

@@ -13,8 +13,8 @@ import typer
 from rldf_agents.cli import generator_settings, spending
 
 if TYPE_CHECKING:
+    from rldf_gym.evaluator import StateEvaluator
     from rldf_gym.generation import Generator as DrawsPictures
-    from rldf_gym.world import World
 
 INTERRUPTED = 130
 
@@ -106,10 +106,10 @@ def _world(
     generation_seed: int,
     device: str | None,
     settings: Mapping[str, Any] = MappingProxyType({}),
-) -> World:
-    from rldf_gym.arguments import make_world
+) -> StateEvaluator:
+    from rldf_gym.factory import make_evaluator
     from rldf_gym.grammar import load_grammar
 
-    return make_world(
+    return make_evaluator(
         load_grammar(grammar), generator, "auto", store, generation_seed, device, None, settings
     )

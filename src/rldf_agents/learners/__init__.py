@@ -3,7 +3,6 @@
 A learner sees observation, reward, terminated, truncated and the two spaces, nothing else.
 """
 
-from rldf_agents.contracts import Learner, LearnerType
 from rldf_agents.learners.dyna_q import DynaQ
 from rldf_agents.learners.factored_ucb import FactoredUCB
 from rldf_agents.learners.linear_q_learning import LinearQLearning
@@ -12,6 +11,7 @@ from rldf_agents.learners.noisy_diffusion_gradient import NoisyDiffusionGradient
 from rldf_agents.learners.q_learning import QLearning
 from rldf_agents.learners.random_agent import RandomAgent
 from rldf_agents.learners.sarsa import SARSA
+from rldf_agents.protocols import Learner, LearnerType
 
 _LEARNERS: tuple[LearnerType, ...] = (
     QLearning,

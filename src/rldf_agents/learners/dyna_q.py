@@ -11,13 +11,13 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors, make_action_values
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.prioritised_sweeping import Outcome, PrioritisedSweeping
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.protocols import Environment, Label, Progress, Transition
 from rldf_agents.schedules import EpsilonSchedule, epsilon_schedule
 from rldf_agents.training import train
 

@@ -11,7 +11,6 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.additive_reward import AdditiveReward
@@ -21,6 +20,7 @@ from rldf_agents.learners.goal_paths import first_step, goal_groups
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.protocols import Environment, Label, Progress, Transition
 from rldf_agents.training import train
 
 _MOST_VALUES = 5_000

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
-from rldf_agents.contracts import Label, LabelArray
 from rldf_agents.errors import AgentError
+from rldf_agents.protocols import Label, LabelArray
 
 _LARGEST_SIZE = 2**63 - 1
 """Indices are stored as int64."""

@@ -11,12 +11,12 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Label, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
+from rldf_agents.protocols import Label, Transition
 from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule
 
 _MOST_WEIGHTS = 10**8

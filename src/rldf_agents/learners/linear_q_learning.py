@@ -9,9 +9,9 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.learners.linear import LinearActionValues, LinearSettings
 from rldf_agents.learners.saved_file import read_learner
+from rldf_agents.protocols import Environment, Label, Progress, Transition
 from rldf_agents.schedules import (
     EpsilonSchedule,
     StepSizeSchedule,

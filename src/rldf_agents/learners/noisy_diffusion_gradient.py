@@ -12,7 +12,6 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import Environment, Label, Progress, Transition
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.displacements import Displacements
@@ -20,6 +19,7 @@ from rldf_agents.learners.finite_differences import FeedbackField, GradientSetti
 from rldf_agents.learners.labels import Labels, Position, offsets
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.protocols import Environment, Label, Progress, Transition
 from rldf_agents.training import train
 
 

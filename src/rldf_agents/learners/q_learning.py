@@ -9,7 +9,10 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import (
+from rldf_agents.learners.action_values import Indices
+from rldf_agents.learners.saved_file import read_learner
+from rldf_agents.learners.tabular import Table, TabularSettings
+from rldf_agents.protocols import (
     Environment,
     Label,
     LabelArray,
@@ -17,9 +20,6 @@ from rldf_agents.contracts import (
     Transition,
     Transitions,
 )
-from rldf_agents.learners.action_values import Indices
-from rldf_agents.learners.saved_file import read_learner
-from rldf_agents.learners.tabular import Table, TabularSettings
 from rldf_agents.schedules import (
     EpsilonSchedule,
     StepSizeSchedule,

@@ -9,7 +9,10 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.contracts import (
+from rldf_agents.learners.labels import Labels
+from rldf_agents.learners.run import Run
+from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.protocols import (
     Environment,
     Label,
     LabelArray,
@@ -17,9 +20,6 @@ from rldf_agents.contracts import (
     Transition,
     Transitions,
 )
-from rldf_agents.learners.labels import Labels
-from rldf_agents.learners.run import Run
-from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
 from rldf_agents.training import train
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rldf_agents.contracts import LabelArray, Progress, Transition, Transitions, VectorProgress
 from rldf_agents.learners.labels import Labels, save_label
+from rldf_agents.protocols import LabelArray, Progress, Transition, Transitions, VectorProgress
 from rldf_agents.seeding import ACTIONS, PREDICTIONS, stream
 
 

@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 import gymnasium as gym
 import numpy as np
 
-from rldf_agents.contracts import Label, Transition, Transitions
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Indices, Values, make_action_values
 from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.run import Run
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
+from rldf_agents.protocols import Label, Transition, Transitions
 from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule
 
 

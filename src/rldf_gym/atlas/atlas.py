@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.atlas.atlas_file import AtlasError, AtlasFile, AtlasIdentity, write_atlas
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Reading
@@ -26,7 +27,6 @@ from rldf_gym.rewards import (
     multi_semantic,
     partial_semantic,
 )
-from rldf_gym.world import World
 
 __all__ = ["Atlas", "AtlasError", "AtlasIdentity", "Match", "default_path"]
 
@@ -79,7 +79,7 @@ class Atlas:
     @classmethod
     def build(
         cls,
-        world: World,
+        evaluator: StateEvaluator,
         path: str | Path | None = None,
         sample: int | None = None,
         seed: int = 0,
@@ -91,7 +91,7 @@ class Atlas:
         any moment and by any means, goes on from there. The file is written whole or not at all.
 
         Args:
-            world: whose atlas to make.
+            evaluator: whose atlas to make.
             path: the file; None for `default_path`. An atlas of the same is opened as it is.
             sample: how many states, drawn by lot; None for all of them.
             seed: of that lot.
@@ -102,18 +102,18 @@ class Atlas:
                 world of more than ten million; or another atlas has that path.
             OSError: the file cannot be written.
         """
-        identity = AtlasIdentity.of(world, sample, seed)
-        target = default_path(world, sample, seed) if path is None else Path(path)
+        identity = AtlasIdentity.of(evaluator, sample, seed)
+        target = default_path(evaluator, sample, seed) if path is None else Path(path)
         if target.exists():
             atlas = cls.open(target)
             if atlas.file.identity != identity:
                 raise AtlasError(f"{target} is the atlas of another world; choose another file")
             return atlas
-        indices = _chosen_states(world.grammar, sample, seed)
+        indices = _chosen_states(evaluator.grammar, sample, seed)
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent) as embeddings:
-            arrays = _read_all(world, indices, embeddings, progress)
-            write_atlas(target, identity, world.grammar, arrays)
+            arrays = _read_all(evaluator, indices, embeddings, progress)
+            write_atlas(target, identity, evaluator.grammar, arrays)
         return cls.open(target)
 
     def __len__(self) -> int:
@@ -167,18 +167,18 @@ class Atlas:
         return Match(state, self.grammar.decode(state), score, similarity, reading)
 
 
-def default_path(world: World, sample: int | None = None, seed: int = 0) -> Path:
+def default_path(evaluator: StateEvaluator, sample: int | None = None, seed: int = 0) -> Path:
     """Where a world's atlas lies unless told otherwise: in the folder ``atlases`` by its store.
 
     Raises:
         AtlasError: the world's store is in memory.
     """
-    if world.store.path is None:
+    if evaluator.store.path is None:
         raise AtlasError("a world whose store is in memory has no place for an atlas: give a path")
     part = "" if sample is None else f"-{sample}"
-    digest = AtlasIdentity.of(world, sample, seed).digest[:16]
-    name = f"{world.grammar.name}{part}-{digest}.safetensors"
-    return world.store.path.parent / "atlases" / name
+    digest = AtlasIdentity.of(evaluator, sample, seed).digest[:16]
+    name = f"{evaluator.grammar.name}{part}-{digest}.safetensors"
+    return evaluator.store.path.parent / "atlases" / name
 
 
 def _chosen_states(grammar: Grammar, sample: int | None, seed: int) -> NDArray[np.int64]:
@@ -197,17 +197,17 @@ def _chosen_states(grammar: Grammar, sample: int | None, seed: int) -> NDArray[n
 
 
 def _read_all(
-    world: World,
+    evaluator: StateEvaluator,
     indices: NDArray[np.int64],
     embeddings: IO[bytes],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, NDArray[Any]]:
     """An atlas's arrays; its embeddings, the most of it, stay in the file given."""
-    n, n_axes = len(indices), world.grammar.n_axes
+    n, n_axes = len(indices), evaluator.grammar.n_axes
     values = np.empty((n, n_axes), np.int64)
     confidence = np.empty((n, n_axes), np.float32)
     listed: Sequence[int] = indices.tolist()
-    for row, reading in enumerate(world.each_reading(listed)):
+    for row, reading in enumerate(evaluator.each_reading(listed)):
         values[row], confidence[row] = reading.values, reading.confidence
         embeddings.write(reading.embedding.tobytes())
         if progress is not None:

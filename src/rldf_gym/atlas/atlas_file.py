@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.grammar import Grammar, compile_grammar
-from rldf_gym.world import World
 
 _METADATA = "rldf_atlas"
 _VERSION = 1
@@ -44,13 +44,17 @@ class AtlasIdentity:
     seed: int
 
     @classmethod
-    def of(cls, world: World, sample: int | None = None, seed: int = 0) -> "AtlasIdentity":
+    def of(
+        cls, evaluator: StateEvaluator, sample: int | None = None, seed: int = 0
+    ) -> "AtlasIdentity":
         """The identity of the atlas of a world, or of so many of its states."""
         return cls(
-            grammar=world.grammar.fingerprint,
-            generator=world.generator.fingerprint,
-            models={name: m.fingerprint for name, m in sorted(world.perception.models().items())},
-            generation_seed=world.generation_seed,
+            grammar=evaluator.grammar.fingerprint,
+            generator=evaluator.generator.fingerprint,
+            models={
+                name: m.fingerprint for name, m in sorted(evaluator.perception.models().items())
+            },
+            generation_seed=evaluator.generation_seed,
             sample=sample,
             seed=seed if sample is not None else 0,
         )

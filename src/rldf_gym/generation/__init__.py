@@ -9,14 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rldf_gym.generation.contracts import (
-    PLACEHOLDER_GREY,
-    GenerationError,
-    Generator,
-    HasPerception,
-    LimitedVocabulary,
-    PicturesUnavailableError,
-)
 from rldf_gym.generation.diffusers_pipeline import (
     DiffusersGenerator,
     LongPromptWarning,
@@ -27,6 +19,14 @@ from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.presets import DIFFUSERS, PRESETS, preset_of
+from rldf_gym.generation.protocols import (
+    PLACEHOLDER_GREY,
+    GenerationError,
+    Generator,
+    HasPerception,
+    LimitedVocabulary,
+    PicturesUnavailableError,
+)
 from rldf_gym.generation.vocabulary import refuse_unknown_words
 from rldf_gym.hub import is_repository
 

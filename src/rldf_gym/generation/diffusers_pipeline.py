@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.batches import batch_size, in_batches
+from rldf_gym.batching import batch_size, in_batches
 from rldf_gym.generation.acceleration import arrange, pictures_that_fit
-from rldf_gym.generation.contracts import GenerationError, PicturesUnavailableError
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
+from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
 from rldf_gym.generation.text_inputs import EncodedPrompts, TextInputs
 from rldf_gym.generation.vocabulary import read_known_words, refuse_unknown_words
 from rldf_gym.model_loading import check_device_name, open_device, silence_of

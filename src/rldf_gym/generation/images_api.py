@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.addresses import is_loopback
-from rldf_gym.generation.contracts import GenerationError, PicturesUnavailableError
 from rldf_gym.generation.images_api_replies import (
     Picture,
     Refusal,
@@ -27,6 +26,7 @@ from rldf_gym.generation.images_api_replies import (
     read_picture,
 )
 from rldf_gym.generation.images_api_settings import ImagesApiSettings
+from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
 
 if TYPE_CHECKING:
     from openai import OpenAI

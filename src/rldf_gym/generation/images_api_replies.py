@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.generation.contracts import GenerationError
 from rldf_gym.generation.images_api_settings import ImagesApiSettings
+from rldf_gym.generation.protocols import GenerationError
 
 Picture = NDArray[np.uint8]
 

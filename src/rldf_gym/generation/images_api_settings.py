@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any
 from urllib.parse import urlsplit
 
-from rldf_gym.generation.contracts import GenerationError
+from rldf_gym.generation.protocols import GenerationError
 
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
 

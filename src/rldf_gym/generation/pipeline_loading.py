@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rldf_gym.generation.contracts import GenerationError
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.presets import PRESETS
+from rldf_gym.generation.protocols import GenerationError
 from rldf_gym.hub import HubModel, is_repository
 from rldf_gym.model_loading import ModelFolder, silence
 

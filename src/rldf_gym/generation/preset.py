@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from numbers import Real
 from typing import Any
 
-from rldf_gym.generation.contracts import GenerationError
+from rldf_gym.generation.protocols import GenerationError
 
 DTYPES = ("float32", "float16", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from rldf_gym.generation.contracts import GenerationError
+from rldf_gym.generation.protocols import GenerationError
 
 _WORD_END = "</w>"
 _WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\w\s]|_)+")

@@ -1,7 +1,7 @@
 """Pixels to meaning.
 
 Three models look at a picture: a detector (objects and people), a scene classifier and CLIP. What
-they saw is stored; `PictureReader` turns it into a grammar's terms. Making a perception is cheap:
+they saw is stored; `LabelDecoder` turns it into a grammar's terms. Making a perception is cheap:
 weights are loaded at the first look. Only the detector of "photos", whose classes have to be known,
 is fetched at once where it is not on this machine (6 MB).
 """
@@ -9,36 +9,36 @@ is fetched at once where it is not on this machine (6 MB).
 from pathlib import Path
 
 from rldf_gym.perception.clip import OpenClip
-from rldf_gym.perception.contracts import (
+from rldf_gym.perception.detector import UltralyticsDetector
+from rldf_gym.perception.label_decoder import LabelDecoder
+from rldf_gym.perception.presets import PERCEPTIONS, fetch_perception
+from rldf_gym.perception.protocols import (
     DetectionModel,
     Output,
     Perception,
     PerceptionError,
+    PerceptionSpec,
     PictureModel,
     Reading,
     SceneModel,
-    Senses,
     TextEmbedder,
     TextPictureModel,
 )
-from rldf_gym.perception.detector import UltralyticsDetector
-from rldf_gym.perception.presets import PERCEPTIONS, fetch_perception
-from rldf_gym.perception.readers import PictureReader
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
 from rldf_gym.perception.zero_shot import clip_reading, zero_shot
 
 __all__ = [
     "PERCEPTIONS",
     "DetectionModel",
+    "LabelDecoder",
     "OpenClip",
     "Output",
     "Perception",
     "PerceptionError",
+    "PerceptionSpec",
     "PictureModel",
-    "PictureReader",
     "Reading",
     "SceneModel",
-    "Senses",
     "TextEmbedder",
     "TextPictureModel",
     "UltralyticsDetector",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rldf_gym.hub import HubModel
-from rldf_gym.perception.contracts import PerceptionError
+from rldf_gym.perception.protocols import PerceptionError
 from rldf_gym.perception.weights import CONFIG_FILE, WEIGHTS_FILE, private_ultralytics
 
 _MODULES = ("torch.nn.modules.", "ultralytics.nn.modules.", "ultralytics.nn.tasks.")

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.model_loading import ModelFiles, ModelFolder, check_device_name, open_device, silence
-from rldf_gym.perception.contracts import Output, PerceptionError
 from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
+from rldf_gym.perception.protocols import Output, PerceptionError
 
 if TYPE_CHECKING:
     import torch

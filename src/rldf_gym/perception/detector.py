@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.model_loading import check_device_name, open_device
-from rldf_gym.perception.contracts import Output, PerceptionError
 from rldf_gym.perception.pixels import Placement, check_pictures, letterbox, to_tensor
+from rldf_gym.perception.protocols import Output, PerceptionError
 from rldf_gym.perception.weights import load_network, model_folder, read_config
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.perception.contracts import PerceptionError
+from rldf_gym.perception.protocols import PerceptionError
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from rldf_gym.hub import HubFiles, HubModel
 from rldf_gym.model_loading import EMBEDDED
 from rldf_gym.perception.checkpoints import PublishedDetector
 from rldf_gym.perception.clip import CLIP_FILES, OpenClip
-from rldf_gym.perception.contracts import Perception, PerceptionError
 from rldf_gym.perception.detector import UltralyticsDetector
+from rldf_gym.perception.protocols import Perception, PerceptionError
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
 
 _FETCHING = "rldf generators fetch sd14"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rldf_gym.model_loading import ModelFolder, silence
-from rldf_gym.perception.contracts import PerceptionError
+from rldf_gym.perception.protocols import PerceptionError
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.grammar import Grammar
-from rldf_gym.perception.contracts import Reading, TextEmbedder
+from rldf_gym.perception.protocols import Reading, TextEmbedder
 
 _MAX_SWEEPS = 20
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.batches import batch_size
+from rldf_gym.batching import batch_size
 from rldf_gym.generation import GenerationError, Generator, PicturesUnavailableError
 from rldf_gym.serving.errors import ServingError
 from rldf_gym.serving.metrics import Metrics

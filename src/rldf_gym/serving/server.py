@@ -7,7 +7,7 @@ from collections.abc import Callable
 import uvicorn
 
 from rldf_gym.addresses import is_loopback
-from rldf_gym.batches import batch_size
+from rldf_gym.batching import batch_size
 from rldf_gym.generation import Generator
 from rldf_gym.serving.app import ServedModel, make_app
 from rldf_gym.serving.errors import ServingError

@@ -24,7 +24,7 @@ def with_masks(columns: Mapping[str, NDArray[Any]], n: int) -> Infos:
     return infos
 
 
-def spread(infos: Infos, mask: Mask) -> Infos:
+def scatter(infos: Infos, mask: Mask) -> Infos:
     """Infos ``[k]`` of the sub-environments in ``mask [n]`` as infos ``[n]``, empty elsewhere."""
     wide: Infos = {}
     for key, values in infos.items():
@@ -47,10 +47,10 @@ def add_final(infos: Infos, observations: NDArray[Any], final: Infos, ended: Mas
     for number, observation in zip(np.flatnonzero(ended), observations, strict=True):
         final_obs[number] = observation
     infos["final_obs"], infos["_final_obs"] = final_obs, ended.copy()
-    infos["final_info"], infos["_final_info"] = spread(final, ended), ended.copy()
+    infos["final_info"], infos["_final_info"] = scatter(final, ended), ended.copy()
 
 
-def arrived(infos: Mapping[str, Any], key: str) -> NDArray[Any]:
+def final_or_current_info(infos: Mapping[str, Any], key: str) -> NDArray[Any]:
     """``infos[key] [n]`` of where the actions led, be that the end of an episode or not."""
     values: NDArray[Any] = infos[key]
     if "final_info" not in infos:

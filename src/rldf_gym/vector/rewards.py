@@ -16,6 +16,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorWrapper
 from numpy.typing import NDArray
 
+from rldf_gym.evaluator import MOST_REMEMBERED
 from rldf_gym.goal import least_confidence
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Reading
@@ -28,8 +29,7 @@ from rldf_gym.rewards import (
     refuse_without_scene,
     reward_wrapper,
 )
-from rldf_gym.vector.infos import Infos, Mask, arrived
-from rldf_gym.world import MOST_REMEMBERED
+from rldf_gym.vector.infos import Infos, Mask, final_or_current_info
 
 VectorEnv = gym.vector.VectorEnv[Any, Any, Any]
 Rewards = NDArray[np.float64]
@@ -55,7 +55,7 @@ class VectorReadingReward(_VectorWrapper, gym.utils.RecordConstructorArgs, abc.A
 
         Args:
             rewards: of the wrapped environment, float64 ``[n]``.
-            infos: tell of the pictures; see `rldf_gym.vector.infos.arrived`.
+            infos: tell of the pictures; see `rldf_gym.vector.infos.final_or_current_info`.
         """
 
     def reset(
@@ -101,7 +101,7 @@ class VectorMultiSemanticReward(VectorReadingReward):
 
     def reading_rewards(self, rewards: Rewards, infos: Infos) -> Rewards:
         """``C`` times the fine gains, plus or minus ``C_s`` for the scene."""
-        fine, coarse = arrived(infos, "fine"), arrived(infos, "coarse")
+        fine, coarse = final_or_current_info(infos, "fine"), final_or_current_info(infos, "coarse")
         return np.asarray(
             multi_semantic(fine, coarse, self._n_coarse, self._c, self._c_s), np.float64
         )
@@ -138,7 +138,7 @@ class VectorPartialSemanticReward(VectorReadingReward):
 
     def reading_rewards(self, rewards: Rewards, infos: Infos) -> Rewards:
         """Plus or minus ``C_s`` for the scene."""
-        coarse = arrived(infos, "coarse")
+        coarse = final_or_current_info(infos, "coarse")
         return np.asarray(partial_semantic(coarse, self._n_coarse, self._c_s), np.float64)
 
 
@@ -162,7 +162,7 @@ class VectorClipReward(VectorReadingReward):
         """Wrap a vector environment."""
         gym.utils.RecordConstructorArgs.__init__(self)
         VectorReadingReward.__init__(self, env)
-        self._aim()
+        self._set_goal()
 
     def reset(
         self, *, seed: Any = None, options: dict[str, Any] | None = None
@@ -170,14 +170,14 @@ class VectorClipReward(VectorReadingReward):
         """Reset; a new target in ``options`` is what later pictures are compared with."""
         result = super().reset(seed=seed, options=options)
         if options is not None and "target" in options:
-            self._aim()
+            self._set_goal()
         return result
 
     def reading_rewards(self, rewards: Rewards, infos: Infos) -> Rewards:
         """Cosine of each picture's and the target's embedding."""
-        return self._cosines(arrived(infos, "reading"))
+        return self._cosines(final_or_current_info(infos, "reading"))
 
-    def _aim(self) -> None:
+    def _set_goal(self) -> None:
         goal: NDArray[np.float32] = _attribute(self.env, "goal").reading.embedding
         self._cosines = _OncePerReading(lambda reading: float(clip(reading.embedding, goal)))
 
@@ -220,7 +220,7 @@ class VectorUnrecognisedPenalty(VectorReadingReward):
 
     def reading_rewards(self, rewards: Rewards, infos: Infos) -> Rewards:
         """The rewards of the wrapped environment, less the penalty."""
-        return rewards - self._penalties(arrived(infos, "reading"))
+        return rewards - self._penalties(final_or_current_info(infos, "reading"))
 
 
 VECTOR_REWARDS: Mapping[

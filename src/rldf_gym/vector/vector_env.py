@@ -12,26 +12,26 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from rldf_gym.actions import make_action_mode
-from rldf_gym.arguments import (
+from rldf_gym.errors import RLDFError
+from rldf_gym.factory import (
     METADATA,
     check_num_envs,
     check_render_mode,
     check_reset_options,
     find_autoreset_mode,
-    make_world,
+    make_evaluator,
     step_limit,
 )
-from rldf_gym.errors import RLDFError
 from rldf_gym.generation import Generator
-from rldf_gym.goal import Goal, Target, find_goal, load_picture
+from rldf_gym.goal import Goal, Target, infer_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception, Reading
 from rldf_gym.rendering import text_frame
 from rldf_gym.rewards import DEFAULT_REWARD
-from rldf_gym.vector.infos import Infos, Mask, add_final, spread, with_masks
+from rldf_gym.vector.infos import Infos, Mask, add_final, scatter, with_masks
 from rldf_gym.vector.rewards import vector_reward_wrapper
 from rldf_gym.vector.starting_states import Seeds, StartingStates
-from rldf_gym.vector.visited import Rows, VisitedStates
+from rldf_gym.vector.state_table import Rows, StateTable
 
 States = NDArray[np.int64]
 Step = tuple[States, NDArray[np.float64], Mask, Mask, Infos]
@@ -128,7 +128,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         picture = load_picture(target)
-        self.world = make_world(
+        self.evaluator = make_evaluator(
             self.grammar,
             generator,
             perception,
@@ -138,9 +138,9 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
             prefetch,
             generator_kwargs,
         )
-        self.goal = find_goal(self.world, picture)
+        self.goal = infer_goal(self.evaluator, picture)
         self._goal_index = self.grammar.index(self.goal.state)
-        self._visited = VisitedStates(self.world, self.goal)
+        self._visited = StateTable(self.evaluator, self.goal)
         self._starts = StartingStates(num_envs, self.grammar.n_states)
         self._strides = self.grammar.strides
         self._highest = np.tile(self.grammar.nvec - 1, (num_envs, 1))
@@ -212,21 +212,21 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         chosen = self._chosen(options["state"]) if "state" in options else None
         if "target" in options and not mask.all():
             raise RLDFError("a new 'target' is for all sub-environments: leave 'reset_mask'")
-        goal = find_goal(self.world, options["target"]) if "target" in options else self.goal
+        goal = infer_goal(self.evaluator, options["target"]) if "target" in options else self.goal
         self._starts.restart(mask, seeds)
         before = self.goal
-        self._aim(goal)
+        self._set_goal(goal)
         starts = self._drawn_starts(mask) if chosen is None else chosen[mask]
         try:
             infos = self._infos(self._visited.rows(starts @ self._strides))
         except BaseException:
-            self._aim(before)
+            self._set_goal(before)
             raise
         states = np.zeros_like(self._highest) if self._states is None else self._states.copy()
         states[mask] = starts
         self._states, self._ended = states, self._ended & ~mask
         self._elapsed = np.where(mask, 0, self._elapsed)
-        return states.copy(), infos if mask.all() else spread(infos, mask)
+        return states.copy(), infos if mask.all() else scatter(infos, mask)
 
     def render(self) -> tuple[Any, ...]:
         """Every sub-environment's picture, or in render mode "ansi" its text; see `RLDFEnv`.
@@ -237,7 +237,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         states = self._where()
         if self.render_mode == "ansi":
             return tuple(text_frame(self.grammar, state, self.goal.state) for state in states)
-        return tuple(self.world.picture(state) for state in states)
+        return tuple(self.evaluator.picture(state) for state in states)
 
     def end_episodes_at(self, test: Callable[[Reading], bool]) -> None:
         """End an episode also where the picture's reading passes a test, from now on."""
@@ -246,14 +246,14 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     def close_extras(self, **kwargs: Any) -> None:
         """Close the store's file."""
         if hasattr(self, "world"):  # not where making the environment failed
-            self.world.store.close()
+            self.evaluator.store.close()
 
-    def _aim(self, goal: Goal) -> None:
+    def _set_goal(self, goal: Goal) -> None:
         """See everything with respect to this goal from now on."""
         if goal is not self.goal:
             self.goal = goal
             self._goal_index = self.grammar.index(goal.state)
-            self._visited.aim(goal)
+            self._visited.set_goal(goal)
 
     def _where(self) -> States:
         if self._states is None:
@@ -301,7 +301,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
 
     def _infos(self, rows: Rows) -> Infos:
         columns = self._visited.information(rows)
-        columns["generations"] = np.full(len(rows), self.world.generations)
+        columns["generations"] = np.full(len(rows), self.evaluator.generations)
         columns["states_seen"] = np.full(len(rows), len(self._visited))
         return with_masks(columns, len(rows))
 

@@ -11,11 +11,11 @@ from gymnasium.error import UnsupportedMode
 from gymnasium.vector import AutoresetMode
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator, HasPerception, make_generator
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Perception, make_perception
 from rldf_gym.store import Store
-from rldf_gym.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
 
 
-def make_world(
+def make_evaluator(
     grammar: Grammar,
     generator: str | Generator,
     perception: str | Path | Perception,
@@ -32,7 +32,7 @@ def make_world(
     device: str | None,
     prefetch: str | None,
     generator_kwargs: Mapping[str, Any] | None = None,
-) -> World:
+) -> StateEvaluator:
     """The world that an environment walks in; its arguments are in `RLDFEnv`'s docstring.
 
     Raises:
@@ -44,7 +44,7 @@ def make_world(
     logger.info("drawing with %s, fingerprint %s", drawing.name, drawing.fingerprint)
     if perception == "auto":
         perception = drawing.perception if isinstance(drawing, HasPerception) else "embedded"
-    return World(
+    return StateEvaluator(
         grammar,
         drawing,
         make_perception(perception, device),

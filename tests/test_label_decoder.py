@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rldf_gym.grammar import load_grammar
-from rldf_gym.perception import PictureReader, Senses, clip_reading, zero_shot
+from rldf_gym.perception import LabelDecoder, PerceptionSpec, clip_reading, zero_shot
 from rldf_gym.perception.counting import CountWords
 
 BASE = load_grammar("base")
@@ -34,7 +34,7 @@ def embedder(grammar, weights=None):
 
 def reader(grammar=BASE, detector=DETECTOR_CLASSES, scenes=SCENES, embed=None):
     embed = embedder(grammar) if embed is None else embed
-    return PictureReader(grammar, Senses(embed, 100.0, detector, THRESHOLD, scenes))
+    return LabelDecoder(grammar, PerceptionSpec(embed, 100.0, detector, THRESHOLD, scenes))
 
 
 def picture_of(grammar, prompt):

@@ -13,9 +13,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rldf_gym.evaluator import MOST_REMEMBERED, StateEvaluator
 from rldf_gym.goal import Goal
 from rldf_gym.rewards import coarse_gain, fine_gain
-from rldf_gym.world import MOST_REMEMBERED, World
 
 MOST_DENSE_STATES = 10_000_000
 """Worlds up to this size have a row number kept for every state (40 MB at most)."""
@@ -37,7 +37,7 @@ _COLUMNS: Mapping[str, Any] = MappingProxyType(
 _FIRST_CAPACITY = 256
 
 
-class VisitedStates:
+class StateTable:
     """The states that a vector environment has visited, and what its ``info`` tells of them.
 
     A row's information is what the single environment's ``info`` has under the same names:
@@ -45,9 +45,9 @@ class VisitedStates:
     bool.
     """
 
-    def __init__(self, world: World, goal: Goal) -> None:
-        grammar = world.grammar
-        self._world = world
+    def __init__(self, evaluator: StateEvaluator, goal: Goal) -> None:
+        grammar = evaluator.grammar
+        self._evaluator = evaluator
         self._goal = goal
         self._numbers = _row_numbers(grammar.n_states)
         self._states = np.empty((_FIRST_CAPACITY, grammar.n_axes), np.int64)
@@ -83,25 +83,25 @@ class VisitedStates:
         """The `Reading` of every row, object ``[n]``."""
         return self._columns["reading"].take(rows)
 
-    def aim(self, goal: Goal) -> None:
+    def set_goal(self, goal: Goal) -> None:
         """Tell everything with respect to another goal from now on."""
         self._goal = goal
-        self._tell(0)
+        self._recompute(0)
 
     def _visit(self, indices: NDArray[np.int64]) -> None:
         """Append a row for each state; the world may fail here, before anything has changed."""
-        states = np.stack([self._world.grammar.state(index) for index in indices])
-        readings = self._world.readings(states)
+        states = np.stack([self._evaluator.grammar.state(index) for index in indices])
+        readings = self._evaluator.readings(states)
         before, after = self._n_rows, self._n_rows + len(indices)
         self._states = _with_room(self._states, after)
         self._columns = {name: _with_room(column, after) for name, column in self._columns.items()}
         self._states[before:after] = states
-        prompts = [self._world.grammar.decode(state) for state in states]
+        prompts = [self._evaluator.grammar.decode(state) for state in states]
         for row, prompt, reading in zip(range(before, after), prompts, readings, strict=True):
             self._columns["prompt"][row] = prompt
             self._columns["reading"][row] = reading
         self._n_rows = after
-        self._tell(before)
+        self._recompute(before)
         self._n_visited += int((self._numbers.find(indices) == _UNVISITED).sum())
         self._numbers.add(indices, before)
 
@@ -111,12 +111,12 @@ class VisitedStates:
         self._columns = _no_rows()
         self._n_rows = 0
 
-    def _tell(self, first: int) -> None:
+    def _recompute(self, first: int) -> None:
         """Work out what depends on the goal, for the rows from ``first`` on."""
         told = slice(first, self._n_rows)
         if first == self._n_rows:
             return
-        grammar, goal, columns = self._world.grammar, self._goal.state, self._columns
+        grammar, goal, columns = self._evaluator.grammar, self._goal.state, self._columns
         values = np.stack([reading.values for reading in columns["reading"][told]])
         columns["fine"][told] = fine_gain(values, goal, grammar)
         columns["coarse"][told] = coarse_gain(values, goal, grammar)

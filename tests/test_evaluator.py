@@ -14,11 +14,11 @@ from painted_world import (
 )
 
 import rldf_gym
-from rldf_gym import world as world_module
+from rldf_gym import evaluator as evaluator_module
+from rldf_gym.evaluator import BATCH_SIZE, EvaluatorError, StateEvaluator, neighbours
 from rldf_gym.generation import GenerationError
 from rldf_gym.grammar import GrammarError, load_grammar
 from rldf_gym.store import Store
-from rldf_gym.world import BATCH_SIZE, World, WorldError, neighbours
 
 gym.register_envs(rldf_gym)
 
@@ -96,7 +96,7 @@ def test_another_seed_means_another_picture():
     grammar = load_grammar("base")
     for seed in (0, 1):
         generator = PaintedGenerator(grammar)
-        World(grammar, generator, painted_perception(grammar), store, seed).readings([DOG])
+        StateEvaluator(grammar, generator, painted_perception(grammar), store, seed).readings([DOG])
         assert len(generator.calls) == 1
 
 
@@ -104,11 +104,11 @@ def test_prompts_are_embedded_once_and_kept():
     store = Store.open(None)
     blank = {"a photo of one dog and no people in park": [-1, -1, -1, -1]}
     first = painted_world(store=store, mistakes=blank)
-    embedded = first.senses.embed(["a photo of one dog and no people in park"] * 2)
+    embedded = first.spec.embed(["a photo of one dog and no people in park"] * 2)
     assert embedded.shape == (2, 23)
     assert first.perception.clip.texts_embedded == 1
     second = painted_world(store=store)
-    second.senses.embed(["a photo of one dog and no people in park"])
+    second.spec.embed(["a photo of one dog and no people in park"])
     assert second.perception.clip.texts_embedded == 0
 
 
@@ -122,7 +122,7 @@ def test_a_prompt_that_another_process_embedded_first_keeps_that_embedding(monke
         return embed(prompts)
 
     monkeypatch.setattr(clip, "embed_texts", overtaken)
-    assert world.senses.embed([prompt])[0].tolist() == theirs.tolist()
+    assert world.spec.embed([prompt])[0].tolist() == theirs.tolist()
 
 
 def test_a_picture_from_outside_is_read_like_any_other():
@@ -160,15 +160,17 @@ def test_words_that_the_generator_never_learned_are_refused_before_anything_is_d
     generator = PaintedGenerator(grammar)
     generator.known_words = frozenset(("a", "photo", "of", "one", "many", "dog", "and"))
     with pytest.raises(GenerationError, match="banana"):
-        World(grammar, generator, painted_perception(grammar), Store.open(None))
+        StateEvaluator(grammar, generator, painted_perception(grammar), Store.open(None))
     assert generator.calls == []
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "0"])
 def test_a_seed_that_no_generator_takes_is_refused(seed):
     grammar = load_grammar("base")
-    with pytest.raises(WorldError, match="generation_seed"):
-        World(grammar, PaintedGenerator(grammar), painted_perception(grammar), Store(), seed)
+    with pytest.raises(EvaluatorError, match="generation_seed"):
+        StateEvaluator(
+            grammar, PaintedGenerator(grammar), painted_perception(grammar), Store(), seed
+        )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +195,7 @@ def test_a_generator_that_breaks_its_promise_is_named(drawn):
             return drawn
 
     world.generator = Broken()
-    with pytest.raises(WorldError, match=r"broken.*must return uint8 \[1, H, W, 3\]"):
+    with pytest.raises(EvaluatorError, match=r"broken.*must return uint8 \[1, H, W, 3\]"):
         world.readings([DOG])
     assert world.generations == 0
 
@@ -218,7 +220,9 @@ class Cramped:
         return self.painter(prompts, seeds)
 
     def world(self):
-        return World(self.grammar, self, painted_perception(self.grammar), Store.open(None))
+        return StateEvaluator(
+            self.grammar, self, painted_perception(self.grammar), Store.open(None)
+        )
 
 
 def test_a_generator_says_itself_how_many_pictures_it_draws_at_once():
@@ -239,9 +243,9 @@ def test_out_of_memory_halves_the_batch_until_it_fits_and_goes_on():
 
 def test_the_size_that_fitted_is_remembered_for_the_generator():
     first = Cramped("cramped-2", at_most=5)
-    first.world().readings(first.grammar.states()[:16])
+    first.evaluator().readings(first.grammar.states()[:16])
     second = Cramped("cramped-2", at_most=5)
-    second.world().readings(second.grammar.states()[:8])
+    second.evaluator().readings(second.grammar.states()[:8])
     assert second.tried == [4, 4]
 
 
@@ -311,11 +315,13 @@ def test_a_mistake_of_the_generator_is_not_taken_for_lack_of_memory():
     assert generator.tried == [4]
 
 
-def neighbourly_world(store=None) -> World:
+def neighbourly_world(store=None) -> StateEvaluator:
     grammar = load_grammar("base")
     generator = PaintedGenerator(grammar)
     seen = painted_perception(grammar)
-    return World(grammar, generator, seen, store or Store.open(None), prefetch="neighbours")
+    return StateEvaluator(
+        grammar, generator, seen, store or Store.open(None), prefetch="neighbours"
+    )
 
 
 def test_prefetch_fills_a_batch_with_the_neighbours_of_what_has_to_be_drawn():
@@ -374,8 +380,8 @@ def test_prefetch_is_off_unless_asked_for():
 
 def test_an_unknown_prefetch_is_refused():
     grammar = load_grammar("base")
-    with pytest.raises(WorldError, match=r"everything.*known: None, 'neighbours'"):
-        World(
+    with pytest.raises(EvaluatorError, match=r"everything.*known: None, 'neighbours'"):
+        StateEvaluator(
             grammar,
             PaintedGenerator(grammar),
             painted_perception(grammar),
@@ -406,11 +412,11 @@ def test_readings_one_by_one_come_as_often_as_a_state_is_named():
 
 
 def test_a_world_keeps_only_so_many_readings_and_texts_at_hand(monkeypatch):
-    monkeypatch.setattr(world_module, "MOST_REMEMBERED", 30)
+    monkeypatch.setattr(evaluator_module, "MOST_REMEMBERED", 30)
     # Every scene is left to CLIP, which compares prompts.
     generator = PaintedGenerator(load_grammar("base"))
     eyes = replace(painted_perception(generator.grammar), scene_classifier=None)
-    world = World(generator.grammar, generator, eyes, Store.open(None))
+    world = StateEvaluator(generator.grammar, generator, eyes, Store.open(None))
     states = world.grammar.states()[:200]
     for state in [*states, *states]:
         assert world.readings([state])[0].values.tolist() == state.tolist()

@@ -13,10 +13,10 @@ from painted_world import (
     painted_perception,
 )
 
+from rldf_gym.evaluator import StateEvaluator
+from rldf_gym.failed_images import UnavailablePictureWarning
 from rldf_gym.generation import PLACEHOLDER_GREY, PicturesUnavailableError
 from rldf_gym.store import Store, upkeep
-from rldf_gym.unavailable import UnavailablePictureWarning
-from rldf_gym.world import World
 
 BASE = load_grammar("base")
 REFUSED = BASE.decode([0, 8, 2, 4])
@@ -38,7 +38,9 @@ class SqueamishGenerator(PaintedGenerator):
 
 def squeamish_world(store=None, **options):
     generator = SqueamishGenerator(BASE)
-    return World(BASE, generator, painted_perception(BASE), store or Store.open(None), **options)
+    return StateEvaluator(
+        BASE, generator, painted_perception(BASE), store or Store.open(None), **options
+    )
 
 
 def test_the_error_carries_the_pictures_that_were_drawn_and_a_placeholder():

@@ -74,7 +74,7 @@ class TextPictureModel(PictureModel, Protocol):
 
 
 @dataclass(frozen=True)
-class Senses:
+class PerceptionSpec:
     """What reading needs to know about the models, without the models.
 
     Attributes:
@@ -101,7 +101,7 @@ class Perception:
     scene_classifier: SceneModel | None = None
 
     def models(self) -> Mapping[str, PictureModel]:
-        """Every model that is there by name, named as in `PictureReader.read`'s arguments."""
+        """Every model that is there by name, named as in `LabelDecoder.read`'s arguments."""
         models: dict[str, PictureModel] = {"clip": self.clip}
         if self.detector is not None:
             models["detector"] = self.detector
@@ -109,14 +109,14 @@ class Perception:
             models["scene_classifier"] = self.scene_classifier
         return models
 
-    def senses(self, embed: TextEmbedder | None = None) -> Senses:
+    def spec(self, embed: TextEmbedder | None = None) -> PerceptionSpec:
         """What reading needs to know about these models.
 
         Args:
             embed: a stored twin of `clip.embed_texts`; None asks the model every time.
         """
         detector, scenes = self.detector, self.scene_classifier
-        return Senses(
+        return PerceptionSpec(
             embed=self.clip.embed_texts if embed is None else embed,
             logit_scale=self.clip.logit_scale,
             detector_classes=() if detector is None else detector.class_names,

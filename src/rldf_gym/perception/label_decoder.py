@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.grammar import Axis, Grammar
-from rldf_gym.perception.contracts import Reading, Senses
 from rldf_gym.perception.counting import CountWords
+from rldf_gym.perception.protocols import PerceptionSpec, Reading
 from rldf_gym.perception.zero_shot import zero_shot
 
 _PERSON = "person"
@@ -29,17 +29,17 @@ Seen = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class _Claim:
+class AxisPrediction:
     """What a reader says about one axis: a value, -1 for none, and how sure it is, 0..1."""
 
     value: int
     confidence: float
 
 
-_NOTHING = _Claim(-1, 0.0)
+_NOTHING = AxisPrediction(-1, 0.0)
 
 
-class PictureReader:
+class LabelDecoder:
     """Reads pictures in the terms of one grammar.
 
     Confidences, all 0..1:
@@ -55,10 +55,10 @@ class PictureReader:
         senses: what the models know.
     """
 
-    def __init__(self, grammar: Grammar, senses: Senses) -> None:
+    def __init__(self, grammar: Grammar, spec: PerceptionSpec) -> None:
         self._grammar = grammar
-        self._senses = senses
-        self._people = _class_indices((_PERSON,), (), senses.detector_classes)
+        self._spec = spec
+        self._people = _class_indices((_PERSON,), (), spec.detector_classes)
         self._nouns = self._known_nouns()
         self._counts = self._known_counts()
         self._scenes = self._known_scenes()
@@ -93,19 +93,19 @@ class PictureReader:
         n_axes = self._grammar.n_axes
         values = np.full(n_axes, -1, np.int64)
         confidence = np.zeros(n_axes, np.float32)
-        claims: dict[int, _Claim] = {}
+        predictions: dict[int, AxisPrediction] = {}
         if detector is not None:
-            claims.update(self._read_objects(detector))
+            predictions.update(self._read_objects(detector))
         if scene_classifier is not None:
-            claims.update(self._read_scenes(scene_classifier))
-        for axis, claim in claims.items():
-            values[axis], confidence[axis] = claim.value, claim.confidence
+            predictions.update(self._read_scenes(scene_classifier))
+        for axis, prediction in predictions.items():
+            values[axis], confidence[axis] = prediction.value, prediction.confidence
         embedding = clip["embedding"].astype(np.float32)
-        for_clip = [axis for axis in range(n_axes) if axis not in claims]
+        for_clip = [axis for axis in range(n_axes) if axis not in predictions]
         if for_clip:
-            senses = self._senses
+            spec = self._spec
             guessed, sure = zero_shot(
-                self._grammar, embedding, values, senses.embed, senses.logit_scale
+                self._grammar, embedding, values, spec.embed, spec.logit_scale
             )
             values[for_clip], confidence[for_clip] = guessed[for_clip], sure[for_clip]
         return Reading(values, confidence, embedding)
@@ -114,7 +114,7 @@ class PictureReader:
         if "noun" not in self._grammar.axis_names:
             return None
         axis = self._grammar.axis("noun")
-        return _class_indices(axis.classes, axis.values, self._senses.detector_classes)
+        return _class_indices(axis.classes, axis.values, self._spec.detector_classes)
 
     def _known_counts(self) -> dict[str, CountWords]:
         counted = {"frequency": self._nouns, "density": self._people}
@@ -130,25 +130,27 @@ class PictureReader:
         known: dict[int, tuple[int, ...]] = {}
         for index in self._grammar.coarse_axes:
             axis: Axis = self._grammar.axes[index]
-            classes = _class_indices(axis.classes, axis.values, self._senses.scene_classes)
+            classes = _class_indices(axis.classes, axis.values, self._spec.scene_classes)
             if classes is not None and -1 not in classes:
                 known[index] = classes
         return known
 
-    def _read_objects(self, seen: Seen) -> dict[int, _Claim]:
-        grammar, claims = self._grammar, dict[int, _Claim]()
+    def _read_objects(self, seen: Seen) -> dict[int, AxisPrediction]:
+        grammar, predictions = self._grammar, dict[int, AxisPrediction]()
         if self._nouns is not None:
             noun, its_boxes = self._read_noun(seen, self._nouns)
-            claims[grammar.axis_index("noun")] = noun
+            predictions[grammar.axis_index("noun")] = noun
             if "frequency" in self._counts:
                 frequency = _NOTHING if noun.value < 0 else self._count("frequency", its_boxes)
-                claims[grammar.axis_index("frequency")] = frequency
+                predictions[grammar.axis_index("frequency")] = frequency
         if "density" in self._counts:
             people = seen["confidences"][np.isin(seen["classes"], self._people or ())]
-            claims[grammar.axis_index("density")] = self._count("density", people)
-        return claims
+            predictions[grammar.axis_index("density")] = self._count("density", people)
+        return predictions
 
-    def _read_noun(self, seen: Seen, nouns: tuple[int, ...]) -> tuple[_Claim, NDArray[np.float32]]:
+    def _read_noun(
+        self, seen: Seen, nouns: tuple[int, ...]
+    ) -> tuple[AxisPrediction, NDArray[np.float32]]:
         """The noun with the greatest sum of confidences, and the confidences of its boxes."""
         boxes: list[NDArray[np.float32]] = [
             seen["confidences"][seen["classes"] == number] for number in nouns
@@ -156,31 +158,31 @@ class PictureReader:
         weights = np.array([float(confidences.sum()) for confidences in boxes])
         if not weights.any():
             absent = nouns.index(-1) if -1 in nouns else -1
-            sure = 0.0 if absent < 0 else 1 - self._senses.detector_threshold
-            return _Claim(absent, sure), np.empty(0, np.float32)
+            sure = 0.0 if absent < 0 else 1 - self._spec.detector_threshold
+            return AxisPrediction(absent, sure), np.empty(0, np.float32)
         value = int(weights.argmax())
         sure = float(boxes[value].max() * weights[value] / weights.sum())
-        return _Claim(value, sure), boxes[value]
+        return AxisPrediction(value, sure), boxes[value]
 
-    def _count(self, name: str, confidences: NDArray[np.float32]) -> _Claim:
+    def _count(self, name: str, confidences: NDArray[np.float32]) -> AxisPrediction:
         words = self._counts[name]
         value = words.value_of(len(confidences))
         if value < 0:
             return _NOTHING
         least = words.least_count(value)
         if least == 0:
-            return _Claim(value, 1 - self._senses.detector_threshold)
-        return _Claim(value, float(np.sort(confidences)[-least]))
+            return AxisPrediction(value, 1 - self._spec.detector_threshold)
+        return AxisPrediction(value, float(np.sort(confidences)[-least]))
 
-    def _read_scenes(self, seen: Seen) -> dict[int, _Claim]:
-        claims: dict[int, _Claim] = {}
+    def _read_scenes(self, seen: Seen) -> dict[int, AxisPrediction]:
+        predictions: dict[int, AxisPrediction] = {}
         for axis, classes in self._scenes.items():
             probabilities = seen["probabilities"][list(classes)]
             value = int(probabilities.argmax())
             total = float(probabilities.sum())
             sure = float(probabilities[value]) / total if total > 0 else 0.0
-            claims[axis] = _Claim(value, sure)
-        return claims
+            predictions[axis] = AxisPrediction(value, sure)
+        return predictions
 
 
 def _class_indices(

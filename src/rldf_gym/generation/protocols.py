@@ -21,10 +21,10 @@ class GenerationError(RLDFError):
 class PicturesUnavailableError(GenerationError):
     """Some pictures of a call do not exist and never will; the others were drawn.
 
-    A safety filter refused the prompt, or the model computed values that are not numbers. Who
-    draws for a search goes on without them: `World` keeps the reason, such a state is read as
-    nothing and gets the lowest reward. What may succeed at the next try (a server that is away) is
-    a plain `GenerationError`.
+    A safety filter rejected the prompt, or the model computed values that are not numbers. A search
+    continues without these images: `StateEvaluator` stores the reason, and such a state is read as
+    nothing and gets the lowest reward. An error that may pass (a server that does not answer) is a
+    plain `GenerationError`.
 
     Attributes:
         reasons: why, by position in the call.

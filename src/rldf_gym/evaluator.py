@@ -17,21 +17,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rldf_gym.batches import BATCH_SIZE, in_batches
+from rldf_gym.batching import BATCH_SIZE, in_batches
 from rldf_gym.errors import RLDFError
-from rldf_gym.generation import Generator, PicturesUnavailableError, check_words
-from rldf_gym.grammar import Grammar
-from rldf_gym.perception import Perception, PictureReader, Reading, Senses
-from rldf_gym.store import Store, drawn_key, pixels_key
-from rldf_gym.unavailable import (
+from rldf_gym.failed_images import (
     Unavailable,
     UnavailablePictureWarning,
     find_unavailable,
     keep_unavailable,
     unread,
 )
+from rldf_gym.generation import Generator, PicturesUnavailableError, check_words
+from rldf_gym.grammar import Grammar
+from rldf_gym.perception import LabelDecoder, Perception, PerceptionSpec, Reading
+from rldf_gym.store import Store, drawn_key, pixels_key
 
-__all__ = ["BATCH_SIZE", "MOST_REMEMBERED", "PREFETCH", "World", "WorldError"]
+__all__ = ["BATCH_SIZE", "MOST_REMEMBERED", "PREFETCH", "EvaluatorError", "StateEvaluator"]
 
 MOST_REMEMBERED = 100_000
 """States whose readings are kept at hand, some kilobytes each; beyond, they are forgotten together.
@@ -48,11 +48,11 @@ Fetch = Callable[[Sequence[str]], Mapping[str, Picture | Unavailable]]
 """Gives the pictures of these keys, or tells why there is none."""
 
 
-class WorldError(RLDFError):
+class EvaluatorError(RLDFError):
     """An argument that no world takes, or a generator whose pictures are not what it promises."""
 
 
-class World:
+class StateEvaluator:
     """States of a grammar, drawn by one generator and read by one perception.
 
     Attributes:
@@ -86,11 +86,11 @@ class World:
             WorldError: the seed is no whole number from 0 to 2^63 - 1, or prefetch is unknown.
         """
         if prefetch not in PREFETCH:
-            raise WorldError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
+            raise EvaluatorError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
         if isinstance(generation_seed, bool) or not isinstance(generation_seed, int | np.integer):
-            raise WorldError(f"generation_seed is {generation_seed!r}; give a whole number")
+            raise EvaluatorError(f"generation_seed is {generation_seed!r}; give a whole number")
         if not 0 <= generation_seed < 2**63:
-            raise WorldError(f"generation_seed is {generation_seed}; give 0 to 2^63 - 1")
+            raise EvaluatorError(f"generation_seed is {generation_seed}; give 0 to 2^63 - 1")
         check_words(generator, _prompts_with_every_word(grammar))
         self.grammar = grammar
         self.generator = generator
@@ -104,9 +104,9 @@ class World:
         self._texts: dict[str, NDArray[np.float32]] = {}
 
     @property
-    def senses(self) -> Senses:
+    def spec(self) -> PerceptionSpec:
         """What reading needs to know of the models; its text embeddings come through the store."""
-        return self.perception.senses(self._embed_texts)
+        return self.perception.spec(self._embed_texts)
 
     def readings(self, states: ArrayLike) -> list[Reading]:
         """What is read in each state's picture.
@@ -252,7 +252,7 @@ class World:
         is_batch = isinstance(drawn, np.ndarray) and drawn.dtype == np.uint8 and drawn.ndim == 4
         if not is_batch or len(drawn) != n_prompts or drawn.shape[-1] != 3 or not drawn.size:
             shape = f"{drawn.dtype} {list(drawn.shape)}" if hasattr(drawn, "shape") else type(drawn)
-            raise WorldError(
+            raise EvaluatorError(
                 f"the generator {self.generator.name!r} returned {shape} for {n_prompts} prompts;"
                 f" it must return uint8 [{n_prompts}, H, W, 3]"
             )
@@ -266,8 +266,8 @@ class World:
         return _frozen(unread(self.grammar.n_axes, self._embed_texts([prompt]).shape[1]))
 
     @functools.cached_property
-    def _reader(self) -> PictureReader:
-        return PictureReader(self.grammar, self.senses)
+    def _reader(self) -> LabelDecoder:
+        return LabelDecoder(self.grammar, self.spec)
 
     def _embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings float32 ``[n, d]``: from memory, else from the store, else computed."""
