@@ -243,9 +243,9 @@ def test_out_of_memory_halves_the_batch_until_it_fits_and_goes_on():
 
 def test_the_size_that_fitted_is_remembered_for_the_generator():
     first = Cramped("cramped-2", at_most=5)
-    first.evaluator().readings(first.grammar.states()[:16])
+    first.world().readings(first.grammar.states()[:16])
     second = Cramped("cramped-2", at_most=5)
-    second.evaluator().readings(second.grammar.states()[:8])
+    second.world().readings(second.grammar.states()[:8])
     assert second.tried == [4, 4]
 
 
