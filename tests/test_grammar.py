@@ -336,6 +336,17 @@ def test_a_world_of_2_to_the_63_states_still_numbers_all_of_them():
 # Prompts
 
 
+def test_a_word_may_hold_escaped_quotation_marks_and_backslashes():
+    source = r'''start: "a" thing
+thing: "12\" record" | "back\\slash" | "dog"'''
+    grammar = compile_grammar(source + SPACED)
+    assert grammar.axis("thing").values == ('12" record', "back\\slash", "dog")
+    lark = Lark(grammar.source, parser="earley")
+    for state in grammar.states():
+        assert grammar.encode(grammar.decode(state)).tolist() == state.tolist()
+        lark.parse(grammar.decode(state))
+
+
 def test_blanks_between_the_words_of_a_prompt_may_be_wider(base):
     assert base.encode("  a photo of  one dog\tand no people in park\n").tolist() == [0, 5, 0, 0]
 

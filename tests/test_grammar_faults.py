@@ -108,7 +108,7 @@ FAULTS = {
     "an alias in capitals": ('start: "dog" -> DOG', ["line 1", "^"]),
     "a pattern for a word": ('start: noun\nnoun: /do+g/ | "cat"', ["line 2", "'noun'", "/do+g/"]),
     "a word in any case": ('start: noun\nnoun: "dog"i | "cat"', ["line 2", "'noun'", '"dog"i']),
-    "a backslash in a word": (r'start: "a \"dog\"" noun', ["line 1"]),
+    "a backslash in a word": (r'start: "a\tdog" noun', ["line 1"]),
     "a range of letters": ('start: noun\nnoun: "a".."z"', ["line 2", "'noun'", "range"]),
     "a template": ('start: two{"a"}\ntwo{x}: x x', ["line 1", "'start'", "template"]),
     "a terminal of several words": (

@@ -12,7 +12,7 @@ _FOLDERS = (_PACKAGE / "grammars", _PACKAGE.parents[1] / "grammars")
 
 
 def shipped_grammars() -> tuple[str, ...]:
-    """The names of the grammars that come with the package, in alphabetical order."""
+    """Return the names of the grammars that come with the package, such as ``domains/zoology``."""
     return tuple(sorted(_shipped_files()))
 
 
@@ -36,7 +36,12 @@ def load_grammar(grammar: str | Path | Grammar) -> Grammar:
 
 def _shipped_files() -> dict[str, Path]:
     folder = next((folder for folder in _FOLDERS if folder.is_dir()), None)
-    return {} if folder is None else {path.stem: path for path in folder.glob(f"*{_SUFFIX}")}
+    if folder is None:
+        return {}
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for path in folder.rglob(f"*{_SUFFIX}")
+    }
 
 
 def _read(path: Path) -> str:

@@ -117,7 +117,7 @@ class Grammar:
         return self.template.write(self.validate(state).tolist())
 
     def encode(self, prompt: str) -> npt.NDArray[np.int64]:
-        """The state int64 ``[n_axes]`` of a prompt, parsed by Lark; the inverse of :meth:`decode`.
+        """The state int64 ``[n_axes]`` of a prompt; the inverse of :meth:`decode`.
 
         Raises:
             GrammarError: The prompt is not a sentence of this grammar; says where it leaves it.

@@ -1,12 +1,9 @@
-"""States written out as prompts, and prompts parsed back into states by Lark."""
+"""States written out as prompts, and prompts parsed back into states."""
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-
-from lark import Lark, Tree
-from lark.exceptions import UnexpectedCharacters, UnexpectedEOF
 
 from rldf_gym.grammar.axes import Slot
 from rldf_gym.grammar.faults import GrammarError
@@ -34,7 +31,11 @@ class Template:
         return "".join(texts).removesuffix(self.separator)
 
     def parse(self, prompt: str, grammar_name: str) -> tuple[int, ...]:
-        """One label per axis; blanks between words may be wider than needed.
+        """Return one label per axis; blanks between words may be wider than needed.
+
+        Goes through the places from left to right and keeps every position in the text that they
+        can reach. Lark's Earley parser finds the same labels, a thousand times more slowly where
+        an axis has a thousand words.
 
         Raises:
             GrammarError: The prompt is not a sentence; says where it leaves the language.
@@ -42,23 +43,37 @@ class Template:
         text = prompt
         if self.separator:
             text = "".join(word + self.separator for word in prompt.split())
-        parser = _parser(self.places)
-        try:
-            tree = parser.parse(text)
-        except UnexpectedCharacters as error:
-            complaint = self._where_it_leaves(text, error.pos_in_stream or 0, error.allowed or ())
-            raise GrammarError(f"grammar {grammar_name!r} {complaint}") from error
-        except UnexpectedEOF as error:
-            complaint = self._where_it_leaves(text, len(text), error.expected)
-            raise GrammarError(f"grammar {grammar_name!r} {complaint}") from error
-        choices = (child for child in tree.children if isinstance(child, Tree))
-        return tuple(int(choice.data.removeprefix("label_")) for choice in choices)
+        steps: list[dict[int, tuple[int, int]]] = []
+        positions = {0}
+        for place in self.places:
+            # The position after each text that fits, with the position before it and its label.
+            fitting = {
+                start + length: (start, labels[text[start : start + length]])
+                for start in positions
+                for length, labels in _labels_by_length(place)
+                if text[start : start + length] in labels
+            }
+            steps.append(fitting)
+            positions = set(fitting)
+        if len(text) not in positions:
+            raise GrammarError(f"grammar {grammar_name!r} {self._where_it_leaves(text, steps)}")
+        position, chosen = len(text), []
+        for place, fitting in zip(reversed(self.places), reversed(steps), strict=True):
+            position, label = fitting[position]
+            if len(place) > 1:
+                chosen.append(label)
+        return tuple(reversed(chosen))
 
-    def _where_it_leaves(self, text: str, position: int, terminals: Iterable[str]) -> str:
-        """What a reader needs to mend the prompt: where it goes wrong, and what may stand there."""
-        spelled = {term.name: str(term.pattern.value) for term in _parser(self.places).terminals}
-        allowed = {spelled[name] for name in terminals if name in spelled}
-        in_order = dict.fromkeys(text for text in chain(*self.places) if text in allowed)
+    def _where_it_leaves(self, text: str, steps: Sequence[Mapping[int, object]]) -> str:
+        """Say how to correct the prompt: where it leaves the language, and what may follow."""
+        reached = [{0}, *map(set, steps)]
+        position = max(max(positions, default=0) for positions in reached)
+        expected = (
+            place
+            for place, positions in zip(self.places, reached, strict=False)
+            if position in positions
+        )
+        in_order = dict.fromkeys(filter(None, chain.from_iterable(expected)))
         shown = [repr(each.removesuffix(self.separator)) for each in in_order]
         if len(shown) > _WORDS_TO_SHOW:
             shown[_WORDS_TO_SHOW:] = [f"{len(shown) - _WORDS_TO_SHOW} more"]
@@ -79,25 +94,13 @@ def template_of(slots: Sequence[Slot], separator: str) -> Template:
     return Template(tuple(place for place in places if place != ("",)), separator)
 
 
-@functools.lru_cache(maxsize=16)
-def _parser(places: tuple[tuple[str, ...], ...]) -> Lark:
-    """Lark's parser for the sentence with its rules flattened: one rule per axis.
+@functools.lru_cache(maxsize=256)
+def _labels_by_length(place: tuple[str, ...]) -> tuple[tuple[int, dict[str, int]], ...]:
+    """Return the label of each text of a place, apart by the length of the text.
 
-    The rules of the file would do, but their trees have as many shapes as Lark has operators;
-    flattened, the n-th branch is the n-th axis and its name is the label. Blanks are part of each
-    text, so words cannot run together. Cached here, not in the grammar, which stays small to
-    pickle.
+    Cached here, not in the grammar, which stays small to pickle.
     """
-    sequence: list[str] = []
-    rules: list[str] = []
-    for number, place in enumerate(places):
-        # Terminals with a name, because Lark's own names for them can clash with the words.
-        texts = [f"_TEXT_{number}_{label}" if text else "" for label, text in enumerate(place)]
-        rules += [f'{name}: "{text}"' for name, text in zip(texts, place, strict=True) if text]
-        if len(place) == 1:
-            sequence += texts
-        else:
-            sequence.append(f"axis_{number}")
-            alternatives = (f"{name} -> label_{label}" for label, name in enumerate(texts))
-            rules.append(f"axis_{number}: {' | '.join(alternatives)}")
-    return Lark("\n".join([f"start: {' '.join(sequence)}", *rules]), parser="earley")
+    labels: dict[int, dict[str, int]] = {}
+    for label, text in enumerate(place):
+        labels.setdefault(len(text), {})[text] = label
+    return tuple(labels.items())

@@ -4,6 +4,7 @@ Depth first keeps siblings neighbours, which is the semantic locality of paper Â
 "garden" under ``outdoor`` end up closer than "park" and "kitchen".
 """
 
+import re
 from dataclasses import replace
 from itertools import chain
 
@@ -15,6 +16,10 @@ from rldf_gym.grammar.source import LarkTree, RuleFile
 
 _LONGEST_TEXT = 10_000
 """Characters; rules of fixed text can double each other, and no text encoder reads this much."""
+
+_ESCAPED = re.compile(r"\\([\"\\])")
+_UNPLAIN = re.compile(r"(?<!\\)(?:\\\\)*\\[^\"\\]")
+"""A backslash before anything else than a quotation mark or a backslash."""
 
 
 class Vocabulary:
@@ -115,11 +120,11 @@ class Vocabulary:
         return self._literal(node, rule)
 
     def _literal(self, literal: Token, rule: str) -> Phrase:
-        word = literal[1:-1]
-        if literal.type != "STRING" or not literal.endswith('"') or "\\" in word:
+        word = _ESCAPED.sub(r"\1", literal[1:-1])
+        if literal.type != "STRING" or not literal.endswith('"') or _UNPLAIN.search(literal):
             complaint = (
                 f"holds {literal}, which is not one plain spelling; words stand in double quotes,"
-                " without patterns, flags or backslashes"
+                ' without patterns or flags, and a backslash only before " or \\'
             )
         elif not word:
             complaint = 'holds an empty word ""; leave the alternative empty or use [brackets]'
