@@ -95,7 +95,7 @@ def _prompts() -> list[str]:
 
 @contextlib.contextmanager
 def _server() -> Iterator[str]:
-    command = [sys.executable, "-u", "-m", "rldf_agents.cli", "serve", "--port", "0"]
+    command = [sys.executable, "-u", "-m", "rldf_agents", "serve", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

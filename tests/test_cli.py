@@ -13,7 +13,7 @@ from PIL import Image
 from rldf_agents.cli import main
 from rldf_gym.goal import DEFAULT_TARGET
 
-RLDF = [sys.executable, "-m", "rldf_agents.cli"]
+RLDF = [sys.executable, "-m", "rldf_agents"]
 TABLE = {
     *("target", "goal_prompt", "goal_state", "reached", "steps", "generations"),
     *("generations_to_goal", "best_prompt", "best_state", "clip_similarity", "seed", "versions"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from rldf_agents.cli.application import app
+from rldf_agents.cli.program import application
 from rldf_gym.goal import DEFAULT_TARGET
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ def test_every_link_within_the_project_leads_somewhere(page):
 def test_every_command_and_option_exists():
     assert len(commands()) > 8
     for words in commands():
-        command = typer.main.get_command(app)
+        command = typer.main.get_command(application())
         while words and words[0] in getattr(command, "commands", {}):
             command, words = command.commands[words[0]], words[1:]
         known = {option for parameter in command.params for option in parameter.opts}

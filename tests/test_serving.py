@@ -482,7 +482,7 @@ def held(generator):
 @contextmanager
 def running_command(log, **environment):
     """``rldf serve`` of the embedded model in a process of its own, and its address."""
-    command = [sys.executable, "-m", "rldf_agents.cli", "serve", "--port", "0", "--device", "cpu"]
+    command = [sys.executable, "-m", "rldf_agents", "serve", "--port", "0", "--device", "cpu"]
     with log.open("w") as file:
         process = subprocess.Popen(
             command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | environment

@@ -1,6 +1,6 @@
-"""``python -m rldf_agents.cli`` is ``rldf``."""
+"""Run ``rldf`` as ``python -m rldf_agents.cli``."""
 
-from rldf_agents.cli.application import main
+from rldf_agents.cli.program import main
 
 if __name__ == "__main__":
     main()

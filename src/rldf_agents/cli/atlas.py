@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rldf_agents.cli import generator_settings, spending
+from rldf_agents.cli import budget, options
+from rldf_agents.cli.exit_status import INTERRUPTED, fail
 
 if TYPE_CHECKING:
     from rldf_gym.evaluator import StateEvaluator
     from rldf_gym.generation import Generator as DrawsPictures
 
-INTERRUPTED = 130
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -47,8 +46,8 @@ def build(
     store: Store = "default",
     atlas: File = None,
     device: Device = None,
-    assignments: generator_settings.Assignments = None,
-    max_generations: spending.MaxGenerations = None,
+    assignments: options.Assignments = None,
+    max_generations: budget.MaxGenerations = None,
 ) -> None:
     """Draw and read every state that the store does not have yet, and write the atlas.
 
@@ -56,14 +55,13 @@ def build(
     """
     from rldf_agents.applications.atlas_search import build_atlas
 
-    drawn_with = generator_settings.read_assignments(assignments)
-    allowed = spending.with_limit(generator, device, drawn_with, max_generations)
+    drawn_with = options.read_assignments(assignments)
+    allowed = budget.with_limit(generator, device, drawn_with, max_generations)
     world = _world(grammar, allowed, store, generation_seed, device)
     try:
         build_atlas(world, atlas, sample, seed)
     except KeyboardInterrupt as interrupt:
-        print(f"rldf: error: interrupted: {interrupt}", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from interrupt
+        raise typer.Exit(fail(f"interrupted: {interrupt}", INTERRUPTED)) from interrupt
     finally:
         world.store.close()
 
@@ -86,12 +84,12 @@ def search(
     store: Store = "default",
     atlas: File = None,
     device: Device = None,
-    assignments: generator_settings.Assignments = None,
+    assignments: options.Assignments = None,
 ) -> None:
     """Find the best states for a picture over a whole atlas; draws nothing."""
     from rldf_agents.applications.atlas_search import search_atlas
 
-    drawn_with = generator_settings.read_assignments(assignments)
+    drawn_with = options.read_assignments(assignments)
     world = _world(grammar, generator, store, generation_seed, device, drawn_with)
     try:
         search_atlas(world, picture, atlas, reward, top, out, sample, seed)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rldf_agents.cli import generator_settings
+from rldf_agents.cli import options
 
 
 def serve(
@@ -23,7 +23,7 @@ def serve(
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:N or mps; default: the best there is.")
     ] = None,
-    assignments: generator_settings.Assignments = None,
+    assignments: options.Assignments = None,
     max_batch: Annotated[
         int | None, typer.Option(help="Pictures drawn at once; default: as many as fit.", min=1)
     ] = None,
@@ -53,7 +53,7 @@ def serve(
             f"rldf serve needs {absent.name}: pip install 'rldf-gym[serve]'"
         ) from absent
     settings = QueueSettings(max_batch, max_wait_ms / 1000, max_queue)
-    drawn_with = generator_settings.read_assignments(assignments)
+    drawn_with = options.read_assignments(assignments)
     try:
         # Here it can be interrupted; loading, in the server's own thread, is waited for.
         fetch_generator(generator, **drawn_with)

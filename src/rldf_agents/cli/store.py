@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rldf_agents.cli.exit_status import FAULTY
+
 if TYPE_CHECKING:
     from rich.table import Table
 
     from rldf_gym.store.upkeep import StoreInfo
 
-FAULTY = 1
+
 _FAULTS_SHOWN = 20
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 

@@ -1,0 +1,6 @@
+"""Run ``rldf`` as ``python -m rldf_agents``."""
+
+from rldf_agents.cli.program import main
+
+if __name__ == "__main__":
+    main()

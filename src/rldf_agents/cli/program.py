@@ -1,0 +1,105 @@
+"""The program behind ``rldf``: find its commands, run one, and turn errors into one line."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import pkgutil
+import sys
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from typing import Annotated, Any
+
+import typer
+
+from rldf_agents import cli
+from rldf_agents.cli.exit_status import BAD_INPUT, INTERRUPTED, fail, warn
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 130 Ctrl-C.
+
+    Args:
+        arguments: what follows ``rldf``; None takes those of this process.
+    """
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        sys.exit(_run(arguments))
+
+
+@cache
+def application() -> typer.Typer:
+    """Return the application with every command that this package has a module for."""
+    app = typer.Typer(
+        add_completion=False,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        help="Find what a picture means: an agent walks a grammar of prompts until it draws it.",
+    )
+    app.callback()(_rldf)
+    for found in pkgutil.iter_modules(cli.__path__):
+        if found.name.startswith("_"):
+            continue
+        module = importlib.import_module(f"{cli.__name__}.{found.name}")
+        if isinstance(group := getattr(module, "app", None), typer.Typer):
+            app.add_typer(group, name=found.name)
+        elif command := getattr(module, found.name, None):
+            app.command(found.name)(command)
+    return app
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        status = application()(args=arguments, prog_name="rldf", standalone_mode=False)
+    except (ValueError, OSError) as error:
+        if isinstance(error, ValueError) and not isinstance(error, _our_errors()):
+            raise
+        return fail(_message(error), BAD_INPUT)
+    except (KeyboardInterrupt, typer.Abort):
+        return fail("interrupted: nothing was written", INTERRUPTED)
+    except Exception as error:
+        # Typer's own complaints about options; their base class differs between its versions.
+        if not hasattr(error, "format_message"):
+            raise
+        message = error.format_message()
+        # A group without a command has shown its help, and nothing is left to complain of.
+        return fail(f"{message} (rldf --help lists more)", BAD_INPUT) if message else BAD_INPUT
+    return status if isinstance(status, int) else 0
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        typer.echo(f"rldf {importlib.metadata.version('rldf-gym')}")
+        raise typer.Exit
+
+
+def _rldf(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def _our_errors() -> tuple[type[Exception], ...]:
+    from rldf_agents.errors import AgentError
+    from rldf_gym.errors import RLDFError
+
+    return AgentError, RLDFError
+
+
+def _message(error: Exception) -> str:
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    fix = "; free some disk space or choose another folder" if error.errno == errno.ENOSPC else ""
+    where = "" if error.filename is None else f"{error.filename}: "
+    return f"{where}{error.strerror}{fix}"
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    if issubclass(category, UserWarning | RuntimeWarning):
+        warn(str(message))
