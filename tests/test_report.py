@@ -105,8 +105,8 @@ class TestTheReport:
 
 @pytest.mark.parametrize("steps", [1, 2, 30, 6000])
 def test_the_chart_is_an_svg_that_takes_the_page_s_colours(result, steps):
-    moments = [result.moments[index % len(result.moments)] for index in range(steps)]
-    drawing = progress_chart(moments)
+    steps = [result.steps[index % len(result.steps)] for index in range(steps)]
+    drawing = progress_chart(steps)
     assert drawing.startswith("<svg")
     assert "var(--accent)" in drawing
     assert not re.search("#[0-9a-f]{6}", drawing.replace("#000000", ""))

@@ -10,8 +10,8 @@ from PIL import Image
 from rich.console import Console
 
 from rldf_agents.applications.batch import search_pictures
-from rldf_agents.applications.history import History, Moment, load_history
-from rldf_agents.applications.output import claimed, folders_for
+from rldf_agents.applications.history import History, StepLog, load_history
+from rldf_agents.applications.output import folders_for, output_dirs
 from rldf_agents.applications.search import (
     HISTORY_FILE,
     LEARNER_FILE,
@@ -20,7 +20,7 @@ from rldf_agents.applications.search import (
     open_search,
     search_picture,
 )
-from rldf_agents.applications.trajectory import best_moments, significant_moments
+from rldf_agents.applications.trajectory import best_visits, significant_visits
 from rldf_agents.errors import AgentError
 from rldf_agents.learners import LEARNERS
 from rldf_gym.generation import GenerationError
@@ -55,10 +55,10 @@ def search_into(out: Path, *pictures: Path, **options) -> list[SearchResult]:
     return search_pictures(pictures, settings, out, "rldf search ...", console=quiet, **options)
 
 
-def moment(state, reward=0.0, *, episode=0, origin=(0, 0), similarity=0.0, goal=(0, 0)) -> Moment:
+def step(state, reward=0.0, *, episode=0, origin=(0, 0), similarity=0.0, goal=(0, 0)) -> StepLog:
     distance = sum(abs(a - b) for a, b in zip(state, goal, strict=True))
     at_goal = distance == 0
-    return Moment(episode, origin, state, reward, distance, similarity, 0, 0, at_goal, 0, 0)
+    return StepLog(episode, origin, state, reward, distance, similarity, 0, 0, at_goal, 0, 0)
 
 
 class StopAfter:
@@ -92,11 +92,11 @@ class TestASearch:
     def test_draws_the_target_s_meaning(self, found):
         assert found.reached
         assert found.best[0].prompt == GRAMMAR.decode(np.array(GOAL))
-        assert found.best[0].shown.similarity == pytest.approx(1.0)
+        assert found.best[0].visit.similarity == pytest.approx(1.0)
 
     def test_stops_at_the_first_visit_to_the_goal(self, found):
-        assert found.moments[-1].at_goal
-        assert sum(m.at_goal for m in found.moments) == 1
+        assert found.steps[-1].at_goal
+        assert sum(m.at_goal for m in found.steps) == 1
 
     def test_takes_all_steps_when_it_keeps_learning(self, found):
         steps = found.statistics.steps + 50
@@ -111,18 +111,18 @@ class TestASearch:
 
     def test_repeats_itself_under_its_seed(self, found):
         again = search_picture(paint(GRAMMAR, GOAL), painted())
-        assert again.moments == found.moments
+        assert again.steps == found.steps
 
     def test_with_an_empty_store_draws_every_state_it_sees_once(self, found):
-        assert found.moments[-1].generations == found.moments[-1].states_seen
+        assert found.steps[-1].generations == found.steps[-1].states_seen
 
     def test_draws_nothing_that_an_earlier_search_has_drawn(self, tmp_path):
         settings = painted(store=tmp_path / "store.sqlite")
         first = search_picture(paint(GRAMMAR, GOAL), settings)
         second = search_picture(paint(GRAMMAR, GOAL), settings)
-        assert first.moments[-1].generations > 0
-        assert second.moments[-1].generations == 0
-        assert second.moments[-1].states_seen == first.moments[-1].states_seen
+        assert first.steps[-1].generations > 0
+        assert second.steps[-1].generations == 0
+        assert second.steps[-1].states_seen == first.steps[-1].states_seen
 
     @pytest.mark.parametrize("learner", LEARNERS)
     @pytest.mark.parametrize("reward", ["multi_semantic", "partial_semantic", "clip"])
@@ -154,63 +154,63 @@ def test_epsilon_is_refused_for_a_learner_that_has_none(learner):
 
 class TestTheBestMoments:
     def test_come_in_order_of_reward_then_similarity(self):
-        moments = [
-            moment((0, 1), 1.0, similarity=0.2),
-            moment((0, 2), 3.0, similarity=0.1),
-            moment((0, 3), 3.0, similarity=0.4),
+        steps = [
+            step((0, 1), 1.0, similarity=0.2),
+            step((0, 2), 3.0, similarity=0.1),
+            step((0, 3), 3.0, similarity=0.4),
         ]
-        assert [shown.step for shown in best_moments(moments)] == [3, 2, 1]
+        assert [visit.step for visit in best_visits(steps)] == [3, 2, 1]
 
     def test_name_every_state_once_at_its_first_visit(self):
-        moments = [moment((0, 1), 1.0), moment((0, 2), 0.0), moment((0, 1), 1.0)]
-        assert [shown.step for shown in best_moments(moments)] == [1, 2]
+        steps = [step((0, 1), 1.0), step((0, 2), 0.0), step((0, 1), 1.0)]
+        assert [visit.step for visit in best_visits(steps)] == [1, 2]
 
 
 class TestTheTrajectory:
     def test_shows_the_start_every_approach_and_the_end(self):
-        moments = [
-            moment((0, 4), origin=(0, 5)),
-            moment((0, 5), origin=(0, 4)),
-            moment((0, 4), origin=(0, 5)),
-            moment((0, 3), origin=(0, 4)),
-            moment((1, 3), origin=(0, 3)),
+        steps = [
+            step((0, 4), origin=(0, 5)),
+            step((0, 5), origin=(0, 4)),
+            step((0, 4), origin=(0, 5)),
+            step((0, 3), origin=(0, 4)),
+            step((1, 3), origin=(0, 3)),
         ]
-        shown = significant_moments(moments, (0, 0))
-        assert [each.step for each in shown] == [None, 1, 4, 5]
-        assert [each.distance for each in shown] == [5, 4, 3, 4]
+        visit = significant_visits(steps, (0, 0))
+        assert [each.step for each in visit] == [None, 1, 4, 5]
+        assert [each.distance for each in visit] == [5, 4, 3, 4]
 
     def test_is_of_the_episode_that_came_closest(self):
-        moments = [
-            moment((0, 3), origin=(0, 4)),
-            moment((0, 1), origin=(0, 2), episode=1),
-            moment((0, 2), origin=(0, 3), episode=2),
+        steps = [
+            step((0, 3), origin=(0, 4)),
+            step((0, 1), origin=(0, 2), episode=1),
+            step((0, 2), origin=(0, 3), episode=2),
         ]
-        assert [each.step for each in significant_moments(moments, (0, 0))] == [None, 2]
+        assert [each.step for each in significant_visits(steps, (0, 0))] == [None, 2]
 
     def test_among_equals_is_of_the_episode_that_came_from_the_farthest(self):
-        near = [moment((0, 0), origin=(0, 1))]
+        near = [step((0, 0), origin=(0, 1))]
         far = [
-            moment((0, 1), origin=(0, 2), episode=1),
-            moment((0, 0), origin=(0, 1), episode=1),
+            step((0, 1), origin=(0, 2), episode=1),
+            step((0, 0), origin=(0, 1), episode=1),
         ]
-        assert [each.step for each in significant_moments(near + far, (0, 0))] == [None, 2, 3]
+        assert [each.step for each in significant_visits(near + far, (0, 0))] == [None, 2, 3]
 
     def test_keeps_first_and_last_of_a_long_way(self):
-        moments = [moment((0, 30 - i), origin=(0, 31 - i)) for i in range(1, 31)]
-        shown = significant_moments(moments, (0, 0), at_most=8)
-        assert len(shown) == 8
-        assert (shown[0].step, shown[-1].step) == (None, 30)
+        steps = [step((0, 30 - i), origin=(0, 31 - i)) for i in range(1, 31)]
+        visit = significant_visits(steps, (0, 0), at_most=8)
+        assert len(visit) == 8
+        assert (visit[0].step, visit[-1].step) == (None, 30)
 
 
 class TestTheHistory:
     def test_comes_back_from_its_file_as_it_was(self, tmp_path):
-        history = History({"seed": 3}, [moment((0, 4), 1.5), moment((0, 3), -1.0)], seconds=2.5)
+        history = History({"seed": 3}, [step((0, 4), 1.5), step((0, 3), -1.0)], seconds=2.5)
         history.save(tmp_path / HISTORY_FILE)
         assert load_history(tmp_path / HISTORY_FILE) == history
 
     def test_without_steps_comes_back_too(self, tmp_path):
         History({"seed": 3}).save(tmp_path / HISTORY_FILE)
-        assert load_history(tmp_path / HISTORY_FILE).moments == []
+        assert load_history(tmp_path / HISTORY_FILE).steps == []
 
     def test_that_is_damaged_is_refused(self, tmp_path):
         (tmp_path / HISTORY_FILE).write_bytes(b"not a history")
@@ -259,7 +259,7 @@ class TestTheOutputFolder:
             search_into(tmp_path / "out", target)
 
     def test_is_not_left_behind_when_nothing_was_written(self, tmp_path):
-        with pytest.raises(RuntimeError), claimed([tmp_path / "a" / "b"]):
+        with pytest.raises(RuntimeError), output_dirs([tmp_path / "a" / "b"]):
             raise RuntimeError
         assert not list(tmp_path.iterdir())
 
@@ -294,12 +294,12 @@ class TestAnInterruptedSearch:
         settings = painted(store=tmp_path / "store.sqlite")
         self.interrupt(tmp_path / "out", settings, steps=120)
         [result] = search_into(tmp_path / "out", target, settings=settings, resume=True)
-        assert result.moments == found.moments
+        assert result.steps == found.steps
 
     def test_keeps_learner_and_history_only(self, tmp_path):
         self.interrupt(tmp_path / "out", painted(), steps=7)
         assert {file.name for file in (tmp_path / "out").iterdir()} == {LEARNER_FILE, HISTORY_FILE}
-        assert len(load_history(tmp_path / "out" / HISTORY_FILE).moments) == 7
+        assert len(load_history(tmp_path / "out" / HISTORY_FILE).steps) == 7
 
     def test_is_not_resumed_as_another_search(self, tmp_path, target):
         self.interrupt(tmp_path / "out", painted(), steps=7)

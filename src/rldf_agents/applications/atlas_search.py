@@ -12,7 +12,7 @@ from rich.markup import escape
 from tqdm import tqdm
 
 from rldf_agents.applications.history import write_atomically
-from rldf_agents.applications.output import claimed, require_empty
+from rldf_agents.applications.output import output_dirs, require_empty
 from rldf_agents.errors import AgentError
 from rldf_gym.atlas import Atlas, AtlasError, AtlasIdentity, Match
 from rldf_gym.atlas import default_path as default_atlas_path
@@ -110,7 +110,7 @@ def search_atlas(
     _say(console, _ranking(matches, reward))
     _say(console, f"the best of {len(atlas)} states; nothing was drawn")
     if out is not None:
-        with claimed([out]):
+        with output_dirs([out]):
             _write_pictures(world, matches, goal, reward, out)
         _say(console, f"wrote the pictures and {SHEET_FILE} in [bold]{escape(str(out))}[/]")
     return matches

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from rldf_agents.applications.console import ConsoleReporter
 from rldf_agents.applications.history import load_history
-from rldf_agents.applications.narration import Narrator
 from rldf_agents.applications.output import (
     INDEX_FILE,
-    claimed,
     clear,
     folders_for,
+    output_dirs,
     require_empty,
     require_resumable,
     write_index,
@@ -75,37 +75,37 @@ def search_pictures(
         require_resumable(folders)
     elif not overwrite:
         require_empty(out)
-    narrator = Narrator(console or Console())
+    reporter = ConsoleReporter(console or Console())
     results: list[SearchResult] = []
-    with claimed(folders):
+    with output_dirs(folders):
         for picture, target, folder in zip(pictures, targets, folders, strict=True):
             try:
-                with _ready(picture, target, settings, narrator) as search:
+                with _ready(picture, target, settings, reporter) as search:
                     if resume and (folder / HISTORY_FILE).is_file():
                         search.resume(folder)
                     else:
                         clear(folder)
-                    narrator.goal(search)
-                    with narrator.progress(search) as line:
+                    reporter.goal(search)
+                    with reporter.progress(search) as line:
                         result = search.run(folder, [line])
                     settings = search.settings_with_models()
                 write_result(result, folder, command)
             except KeyboardInterrupt as interrupt:
                 raise KeyboardInterrupt(_kept(folder, len(results), command)) from interrupt
-            narrator.result(result, folder)
+            reporter.result(result, folder)
             results.append(result)
         if len(results) > 1:
             write_index(results, folders, out)
-            narrator.index(out / INDEX_FILE)
+            reporter.index(out / INDEX_FILE)
     return results
 
 
 @contextmanager
 def _ready(
-    picture: Path, target: Picture, settings: SearchSettings, narrator: Narrator
+    picture: Path, target: Picture, settings: SearchSettings, reporter: ConsoleReporter
 ) -> Iterator[Search]:
     with ExitStack() as stack:
-        with narrator.reading(picture):
+        with reporter.reading(picture):
             search = stack.enter_context(open_search(target, settings, str(picture)))
         yield search
 
@@ -115,7 +115,7 @@ def _kept(folder: Path, n_done: int, command: str) -> str:
     to_go_on = f"to go on, run: {command} --resume"
     history = folder / HISTORY_FILE
     if history.is_file():
-        steps = len(load_history(history).moments)
+        steps = len(load_history(history).steps)
         return f"{folder} keeps what was learned in {steps} steps; {to_go_on}"
     if n_done:
         return f"{n_done} of the pictures are done; {to_go_on}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rldf_agents.applications.history import Moment
+from rldf_agents.applications.history import StepLog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,11 +54,11 @@ _STYLE: dict[str, Any] = {
 }
 
 
-def progress_chart(moments: Sequence[Moment]) -> str:
+def progress_chart(steps: Sequence[StepLog]) -> str:
     """Distance, reward and pictures over the steps of a run, as an ``<svg>`` element.
 
     Args:
-        moments: of the whole run, at least one.
+        steps: of the whole run, at least one.
     """
     from matplotlib import style
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -69,12 +69,12 @@ def progress_chart(moments: Sequence[Moment]) -> str:
         figure = Figure(figsize=(9.0, 6.4), layout="constrained")
         FigureCanvasSVG(figure)
         distance, reward, pictures = figure.subplots(3, 1, sharex=True)
-        steps = np.arange(1, len(moments) + 1)
-        _draw_distance(distance, steps, moments)
-        _draw_reward(reward, steps, moments)
-        _draw_pictures(pictures, steps, moments)
+        numbers = np.arange(1, len(steps) + 1)
+        _draw_distance(distance, numbers, steps)
+        _draw_reward(reward, numbers, steps)
+        _draw_pictures(pictures, numbers, steps)
         pictures.set_xlabel("step")
-        pictures.set_xlim(0, max(len(moments), _FEW_STEPS) + 0.5)
+        pictures.set_xlim(0, max(len(steps), _FEW_STEPS) + 0.5)
         pictures.xaxis.set_major_locator(MaxNLocator(integer=True))
         out = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
@@ -86,24 +86,24 @@ def progress_chart(moments: Sequence[Moment]) -> str:
     return drawing
 
 
-def _draw_distance(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
+def _draw_distance(axes: Axes, numbers: Any, steps: Sequence[StepLog]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title("Distance to the goal state")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_ylim(bottom=-0.6, top=max(3, *(moment.distance for moment in moments)) + 0.8)
-    distances = np.array([float(moment.distance) for moment in moments])
+    axes.set_ylim(bottom=-0.6, top=max(3, *(step.distance for step in steps)) + 0.8)
+    distances = np.array([float(step.distance) for step in steps])
     # A gap at every start of an episode: the agent did not walk there.
-    starts = [i for i in range(1, len(moments)) if moments[i].episode != moments[i - 1].episode]
+    starts = [i for i in range(1, len(steps)) if steps[i].episode != steps[i - 1].episode]
     axes.plot(
-        np.insert(steps.astype(float), starts, np.nan),
+        np.insert(numbers.astype(float), starts, np.nan),
         np.insert(distances, starts, np.nan),
         color=_ACCENT,
         linewidth=1.1,
-        marker="." if len(moments) <= _FEW_STEPS else "",
-        rasterized=len(moments) > _MANY_STEPS,
+        marker="." if len(steps) <= _FEW_STEPS else "",
+        rasterized=len(steps) > _MANY_STEPS,
     )
-    reached = steps[[moment.at_goal for moment in moments]]
+    reached = numbers[[step.at_goal for step in steps]]
     if len(reached):
         axes.plot(
             reached, np.zeros(len(reached)), "o", color=_GOOD, markersize=6, label="goal state"
@@ -111,31 +111,33 @@ def _draw_distance(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
         axes.legend(loc="upper right")
 
 
-def _draw_reward(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
-    window = max(1, len(moments) // 20)
-    rewards = np.array([moment.reward for moment in moments])
-    many = len(moments) > _MANY_STEPS
-    size = 6.0 if len(moments) <= _SPARSE_STEPS else 2.5
-    axes.plot(steps, rewards, ".", color=_MUTED, markersize=size, rasterized=many)
+def _draw_reward(axes: Axes, numbers: Any, steps: Sequence[StepLog]) -> None:
+    window = max(1, len(steps) // 20)
+    rewards = np.array([step.reward for step in steps])
+    many = len(steps) > _MANY_STEPS
+    size = 6.0 if len(steps) <= _SPARSE_STEPS else 2.5
+    axes.plot(numbers, rewards, ".", color=_MUTED, markersize=size, rasterized=many)
     if window > 1:
         sums = np.cumsum(np.insert(rewards, 0, 0.0))
         means = (sums[window:] - sums[:-window]) / window
-        axes.plot(steps[window - 1 :], means, color=_ACCENT, linewidth=1.4, rasterized=many)
+        axes.plot(numbers[window - 1 :], means, color=_ACCENT, linewidth=1.4, rasterized=many)
         axes.set_title(f"Reward of each step, and its mean over the last {window}")
     else:
         axes.set_title("Reward of each step")
 
 
-def _draw_pictures(axes: Axes, steps: Any, moments: Sequence[Moment]) -> None:
+def _draw_pictures(axes: Axes, numbers: Any, steps: Sequence[StepLog]) -> None:
     axes.set_title("Pictures")
-    many = len(moments) > _MANY_STEPS
-    seen = [moment.states_seen for moment in moments]
-    drawn = [moment.generations for moment in moments]
+    many = len(steps) > _MANY_STEPS
+    seen = [step.states_seen for step in steps]
+    drawn = [step.generations for step in steps]
     curves = (
         (seen, _MUTED, "-", "different ones seen"),
         (drawn, _ACCENT, "--", "drawn in this search (the rest was in the store)"),
     )
     for counts, colour, line, label in curves:
-        axes.plot(*(steps, counts, line), color=colour, linewidth=1.4, label=label, rasterized=many)
+        axes.plot(
+            *(numbers, counts, line), color=colour, linewidth=1.4, label=label, rasterized=many
+        )
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower right")

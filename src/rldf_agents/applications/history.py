@@ -25,7 +25,7 @@ SAVE_EVERY = 100
 """Steps between two checkpoints: with a slow generator, minutes of work."""
 
 
-class Moment(NamedTuple):
+class StepLog(NamedTuple):
     """One step of a search, and what was seen where it arrived."""
 
     episode: int
@@ -64,13 +64,13 @@ class History:
     """What a search was told to do (``identity``), its steps, and the seconds they took."""
 
     identity: dict[str, Any]
-    moments: list[Moment] = field(default_factory=list)
+    steps: list[StepLog] = field(default_factory=list)
     seconds: float = 0.0
 
     def save(self, path: Path) -> None:
         """Write the file in one stroke: there is the old one or the new one, never half of one."""
-        columns = zip(*self.moments, strict=True)
-        arrays = {name: np.array(c) for name, c in zip(Moment._fields, columns, strict=False)}
+        columns = zip(*self.steps, strict=True)
+        arrays = {name: np.array(c) for name, c in zip(StepLog._fields, columns, strict=False)}
         header = {"version": _VERSION, "identity": self.identity, "seconds": self.seconds}
         content = safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(header)})
         write_atomically(path, content)
@@ -93,14 +93,14 @@ def load_history(path: Path) -> History:
         raise AgentError(f"{path} is damaged or is no history of a search: {error}") from error
     if header["version"] != _VERSION:
         raise AgentError(f"{path} has format {header['version']}, this version reads {_VERSION}")
-    rows = zip(*(columns.get(name, ()) for name in Moment._fields), strict=True)
-    moments = [_moment(dict(zip(Moment._fields, row, strict=True))) for row in rows]
-    return History(header["identity"], moments, header["seconds"])
+    rows = zip(*(columns.get(name, ()) for name in StepLog._fields), strict=True)
+    steps = [_step_log(dict(zip(StepLog._fields, row, strict=True))) for row in rows]
+    return History(header["identity"], steps, header["seconds"])
 
 
-def _moment(row: Mapping[str, Any]) -> Moment:
+def _step_log(row: Mapping[str, Any]) -> StepLog:
     states = {name: tuple(row[name]) for name in ("origin", "state")}
-    return Moment(**{**row, **states})
+    return StepLog(**{**row, **states})
 
 
 class HistoryRecorder:
@@ -113,7 +113,7 @@ class HistoryRecorder:
         history: to add to.
         goal_embedding: float32 ``[d]``, unit CLIP embedding of the target.
         path: file to save to every `SAVE_EVERY` steps and when the run ends; None saves nothing.
-        last: whether a moment is the last one of the run.
+        last: whether a step is the last one of the run.
     """
 
     def __init__(
@@ -121,15 +121,15 @@ class HistoryRecorder:
         history: History,
         goal_embedding: npt.NDArray[np.float32],
         path: Path | None,
-        last: Callable[[Moment], bool],
+        last: Callable[[StepLog], bool],
     ) -> None:
         self._history = history
         self._goal_embedding = goal_embedding
         self._path = path
         self._last = last
-        moments = history.moments
-        self._drawn_before = moments[-1].generations if moments else 0
-        self._seen = {state for m in moments for state in (m.origin, m.state)}
+        steps = history.steps
+        self._drawn_before = steps[-1].generations if steps else 0
+        self._seen = {state for m in steps for state in (m.origin, m.state)}
         self._seconds_before = history.seconds
         self._started = time.monotonic()
 
@@ -139,12 +139,12 @@ class HistoryRecorder:
 
     def on_step(self, step: Step) -> bool:
         """Add the step; False after the last one."""
-        moment = self._moment(step)
-        self._history.moments.append(moment)
+        log = self._step_log(step)
+        self._history.steps.append(log)
         self._history.seconds = self._seconds_before + time.monotonic() - self._started
         if step.timestep % SAVE_EVERY == 0:
             self._save()
-        return not self._last(moment)
+        return not self._last(log)
 
     def on_episode_end(self, episode: Episode) -> None:
         """Nothing ends with an episode here."""
@@ -153,14 +153,14 @@ class HistoryRecorder:
         """Save once more."""
         self._save()
 
-    def _moment(self, step: Step) -> Moment:
+    def _step_log(self, step: Step) -> StepLog:
         transition, info = step.transition, step.info
         origin, state = (
             tuple(np.asarray(labels).tolist())
             for labels in (transition.observation, transition.next_observation)
         )
         self._seen.update((origin, state))
-        return Moment(
+        return StepLog(
             episode=step.episode,
             origin=origin,
             state=state,

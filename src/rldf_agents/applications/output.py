@@ -76,7 +76,7 @@ def require_resumable(folders: Sequence[Path]) -> None:
 
 
 @contextmanager
-def claimed(folders: Sequence[Path]) -> Iterator[None]:
+def output_dirs(folders: Sequence[Path]) -> Iterator[None]:
     """Make the folders; on the way out, take away those that were made for nothing.
 
     Raises:
@@ -149,19 +149,19 @@ def result_json(result: SearchResult) -> dict[str, Any]:
         "goal_state": goal.state.tolist(),
         "reached": result.reached,
         "steps": statistics.steps,
-        "generations": result.moments[-1].generations,
+        "generations": result.steps[-1].generations,
         "generations_to_goal": statistics.generations_to_goal,
         "best_prompt": best.prompt,
-        "best_state": list(best.shown.state),
-        "clip_similarity": best.shown.similarity,
+        "best_state": list(best.visit.state),
+        "clip_similarity": best.visit.similarity,
         "seed": result.settings.seed,
         "versions": versions(),
         "grammar": result.grammar.name,
         "generator": result.generator.name,
         "learner": result.settings.learner,
         "reward": result.settings.reward,
-        "best_reward": best.shown.reward,
-        "states_seen": result.moments[-1].states_seen,
+        "best_reward": best.visit.reward,
+        "states_seen": result.steps[-1].states_seen,
         "states_seen_to_goal": statistics.states_to_goal,
         "goal_confidence": {name: round(confidence, 4) for name, confidence in axes},
         "guesses": list(goal.low_confidence_axes),

@@ -53,13 +53,13 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
         result=result,
         target_name=Path(result.target).name,
         goal_axes=_goal_axes(result),
-        chart=Markup(progress_chart(result.moments)),
+        chart=Markup(progress_chart(result.steps)),
         table_3=_table_3(result.statistics),
         settings=_settings(result),
         versions=versions,
         command=command,
-        generations=result.moments[-1].generations,
-        states_seen=result.moments[-1].states_seen,
+        generations=result.steps[-1].generations,
+        states_seen=result.steps[-1].states_seen,
     )
 
 
@@ -77,7 +77,7 @@ def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
 
 def _goal_axes(result: SearchResult) -> list[dict[str, Any]]:
     goal = result.goal
-    best = result.best[0].shown.state
+    best = result.best[0].visit.state
     return [
         {
             "name": axis.name,

@@ -21,10 +21,10 @@ from rldf_agents.applications.history import (
     SAVE_EVERY,
     History,
     HistoryRecorder,
-    Moment,
+    StepLog,
     load_history,
 )
-from rldf_agents.applications.trajectory import Frame, best_moments, significant_moments
+from rldf_agents.applications.trajectory import Frame, best_visits, significant_visits
 from rldf_agents.callbacks import Checkpoint
 from rldf_agents.errors import AgentError
 from rldf_agents.learners import LEARNERS
@@ -100,7 +100,7 @@ class SearchResult:
     grammar: Grammar
     generator: Generator
     goal: Goal
-    moments: Sequence[Moment]
+    steps: Sequence[StepLog]
     statistics: RunStatistics
     best: tuple[Frame, ...]
     """Visited states with the highest rewards, the best first."""
@@ -144,9 +144,9 @@ class Search:
         return self._world.grammar
 
     @property
-    def moments(self) -> Sequence[Moment]:
+    def steps(self) -> Sequence[StepLog]:
         """Steps taken so far, those before a resume included."""
-        return self._history.moments
+        return self._history.steps
 
     def resume(self, folder: Path) -> None:
         """Go on where the search that wrote into this folder stopped.
@@ -165,12 +165,12 @@ class Search:
             raise AgentError(f"{folder} holds another search: {'; '.join(differing)}")
         learner = LEARNERS[self.settings.learner].load(folder / LEARNER_FILE, self._env)
         steps = learner.progress.timesteps
-        if steps > len(history.moments):
+        if steps > len(history.steps):
             raise AgentError(
                 f"{folder} cannot be resumed: {LEARNER_FILE} is at step {steps}, {HISTORY_FILE}"
-                f" at {len(history.moments)}; start anew"
+                f" at {len(history.steps)}; start anew"
             )
-        del history.moments[steps:]
+        del history.steps[steps:]
         self._history, self._learner = history, learner
 
     def run(self, folder: Path | None = None, callbacks: Sequence[Callback] = ()) -> SearchResult:
@@ -183,7 +183,7 @@ class Search:
         Raises:
             KeyboardInterrupt: on Ctrl-C, after the checkpoint.
         """
-        if not any(map(self._ends_run, self._history.moments)):
+        if not any(map(self._ends_run, self._history.steps)):
             record = HistoryRecorder(
                 self._history,
                 self.goal.reading.embedding,
@@ -196,11 +196,11 @@ class Search:
             self._learner.learn(self._env, self.settings.steps, self.settings.seed, listeners)
         return self._result()
 
-    def _ends_run(self, moment: Moment) -> bool:
-        return moment.at_goal and not self.settings.keep_learning
+    def _ends_run(self, step: StepLog) -> bool:
+        return step.at_goal and not self.settings.keep_learning
 
     def _result(self) -> SearchResult:
-        moments = self._history.moments
+        steps = self._history.steps
         goal = tuple(self.goal.state.tolist())
         return SearchResult(
             target=self.target,
@@ -208,10 +208,10 @@ class Search:
             grammar=self._world.grammar,
             generator=self._world.generator,
             goal=self.goal,
-            moments=moments,
-            statistics=run_statistics([moment.record() for moment in moments]),
-            best=tuple(Frame.of(self._world, m) for m in best_moments(moments)),
-            trajectory=tuple(Frame.of(self._world, m) for m in significant_moments(moments, goal)),
+            steps=steps,
+            statistics=run_statistics([step.record() for step in steps]),
+            best=tuple(Frame.of(self._world, m) for m in best_visits(steps)),
+            trajectory=tuple(Frame.of(self._world, m) for m in significant_visits(steps, goal)),
             seconds=self._history.seconds,
         )
 

@@ -1,4 +1,4 @@
-"""Which moments of a search are worth a picture."""
+"""Which steps of a search are worth a picture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.applications.history import Moment
+from rldf_agents.applications.history import StepLog
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.rendering import trajectory_strip
 
@@ -17,7 +17,7 @@ N_FRAMES = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class StateVisit:
     """A state to show, and when and how it was visited.
 
     Attributes:
@@ -37,58 +37,58 @@ class Shown:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A shown state with its sentence and its picture, uint8 ``[H, W, 3]``."""
+    """A visited state with its sentence and its picture, uint8 ``[H, W, 3]``."""
 
-    shown: Shown
+    visit: StateVisit
     prompt: str
     picture: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, world: StateEvaluator, shown: Shown) -> Frame:
+    def of(cls, world: StateEvaluator, visit: StateVisit) -> Frame:
         """The frame of a state that this world has drawn."""
-        state = np.array(shown.state)
-        return cls(shown, world.grammar.decode(state), world.picture(state))
+        state = np.array(visit.state)
+        return cls(visit, world.grammar.decode(state), world.picture(state))
 
     @property
     def at_goal(self) -> bool:
         """Whether this is the goal state."""
-        return self.shown.distance == 0
+        return self.visit.distance == 0
 
 
-def best_moments(moments: Sequence[Moment], at_most: int = N_BEST) -> list[Shown]:
+def best_visits(steps: Sequence[StepLog], at_most: int = N_BEST) -> list[StateVisit]:
     """The first visits to the states of highest reward; ties go to the higher CLIP similarity."""
     first: dict[tuple[int, ...], int] = {}
-    for index, moment in enumerate(moments):
-        first.setdefault(moment.state, index)
-    ranked = sorted(first.values(), key=lambda i: (-moments[i].reward, -moments[i].similarity, i))
-    return [_arrival(moments, index) for index in ranked[:at_most]]
+    for index, step in enumerate(steps):
+        first.setdefault(step.state, index)
+    ranked = sorted(first.values(), key=lambda i: (-steps[i].reward, -steps[i].similarity, i))
+    return [_arrival(steps, index) for index in ranked[:at_most]]
 
 
-def significant_moments(
-    moments: Sequence[Moment], goal: Sequence[int], at_most: int = N_FRAMES
-) -> list[Shown]:
+def significant_visits(
+    steps: Sequence[StepLog], goal: Sequence[int], at_most: int = N_FRAMES
+) -> list[StateVisit]:
     """The best episode where it starts, at every step closer to the goal, and where it ends.
 
     The best episode comes closest to the goal, and among those that do, from the farthest away:
     it has the most to show. The paper's Fig. 12 leaves out intermediate steps likewise.
 
     Args:
-        moments: of the whole run, at least one.
+        steps: of the whole run, at least one.
         goal: state, one label for each axis.
         at_most: as many are kept, evenly spread, the first and the last among them; at least 2.
     """
-    start, end = _best_episode(moments, goal)
-    origin = moments[start].origin
+    start, end = _best_episode(steps, goal)
+    origin = steps[start].origin
     closest = _distance(origin, goal)
-    shown = [Shown(origin, None, None, None, closest)]
+    visits = [StateVisit(origin, None, None, None, closest)]
     for index in range(start, end):
-        if moments[index].distance < closest or index == end - 1:
-            closest = min(closest, moments[index].distance)
-            shown.append(_arrival(moments, index))
-    if len(shown) <= at_most:
-        return shown
-    kept = np.linspace(0, len(shown) - 1, at_most).round().astype(int)
-    return [shown[index] for index in kept]
+        if steps[index].distance < closest or index == end - 1:
+            closest = min(closest, steps[index].distance)
+            visits.append(_arrival(steps, index))
+    if len(visits) <= at_most:
+        return visits
+    kept = np.linspace(0, len(visits) - 1, at_most).round().astype(int)
+    return [visits[index] for index in kept]
 
 
 def trajectory_picture(
@@ -97,7 +97,7 @@ def trajectory_picture(
     """The paper's Fig. 12: the target beside the frames, uint8 ``[H, W, 3]``."""
     strip = trajectory_strip(
         [frame.picture for frame in frames],
-        [f"{when(frame.shown)}: {frame.prompt}" for frame in frames],
+        [f"{when(frame.visit)}: {frame.prompt}" for frame in frames],
         target,
         target_caption,
         highlighted=[number for number, frame in enumerate(frames) if frame.at_goal],
@@ -107,25 +107,25 @@ def trajectory_picture(
     return np.asarray(strip)
 
 
-def when(shown: Shown) -> str:
+def when(visit: StateVisit) -> str:
     """When a state was visited, for a caption."""
-    return "start" if shown.step is None else f"step {shown.step}"
+    return "start" if visit.step is None else f"step {visit.step}"
 
 
-def _arrival(moments: Sequence[Moment], index: int) -> Shown:
-    moment = moments[index]
-    return Shown(moment.state, index + 1, moment.reward, moment.similarity, moment.distance)
+def _arrival(steps: Sequence[StepLog], index: int) -> StateVisit:
+    step = steps[index]
+    return StateVisit(step.state, index + 1, step.reward, step.similarity, step.distance)
 
 
-def _best_episode(moments: Sequence[Moment], goal: Sequence[int]) -> tuple[int, int]:
-    """Indices of its first moment and of the one after its last."""
-    edges = [i for i, m in enumerate(moments) if i == 0 or m.episode != moments[i - 1].episode]
-    episodes = list(zip(edges, [*edges[1:], len(moments)], strict=True))
+def _best_episode(steps: Sequence[StepLog], goal: Sequence[int]) -> tuple[int, int]:
+    """Indices of its first step and of the one after its last."""
+    edges = [i for i, m in enumerate(steps) if i == 0 or m.episode != steps[i - 1].episode]
+    episodes = list(zip(edges, [*edges[1:], len(steps)], strict=True))
 
     def merit(episode: tuple[int, int]) -> tuple[int, int, int]:
         start, end = episode
-        closest = min(moment.distance for moment in moments[start:end])
-        return -closest, _distance(moments[start].origin, goal), -start
+        closest = min(step.distance for step in steps[start:end])
+        return -closest, _distance(steps[start].origin, goal), -start
 
     return max(episodes, key=merit)
 

@@ -51,7 +51,7 @@ def build(
 ) -> None:
     """Draw and read every state that the store does not have yet, and write the atlas.
 
-    Can be interrupted at any moment: the same command goes on, and draws nothing twice.
+    Can be interrupted at any step: the same command goes on, and draws nothing twice.
     """
     from rldf_agents.applications.atlas_search import build_atlas
 

@@ -20,7 +20,7 @@ from rldf_gym.grammar import Grammar
 _BAR_WIDTH = 20
 
 
-class Narrator:
+class ConsoleReporter:
     """Prints on one console."""
 
     def __init__(self, console: Console) -> None:
@@ -39,12 +39,12 @@ class Narrator:
             f"[bold]{escape(search.target)}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
         )
         self._console.print(_goal_table(goal, search.grammar))
-        if search.moments:
-            self._say(f"going on after step {len(search.moments)}")
+        if search.steps:
+            self._say(f"going on after step {len(search.steps)}")
 
     def result(self, result: SearchResult, folder: Path) -> None:
         """Tell how the search ended and where its files are."""
-        statistics, best, last = result.statistics, result.best[0], result.moments[-1]
+        statistics, best, last = result.statistics, result.best[0], result.steps[-1]
         if result.reached:
             self._say(
                 f"[green]goal reached[/] at step {statistics.steps_to_goal}, after"
@@ -57,8 +57,8 @@ class Narrator:
                 f" different pictures; closest: {statistics.min_distance:.0f} away"
             )
         self._say(
-            f"best picture: [bold]{escape(repr(best.prompt))}[/], reward {best.shown.reward:.3g},"
-            f" CLIP similarity to the target {best.shown.similarity:.3f}"
+            f"best picture: [bold]{escape(repr(best.prompt))}[/], reward {best.visit.reward:.3g},"
+            f" CLIP similarity to the target {best.visit.similarity:.3f}"
         )
         names = ", ".join((RESULT_FILE, TRAJECTORY_FILE, REPORT_FILE))
         self._say(f"wrote {names} in [bold]{escape(str(folder))}[/]\n")
@@ -101,19 +101,19 @@ class ProgressLine:
 
     def on_step(self, step: Step) -> None:
         """Move the bar; tell when the agent has never been closer."""
-        moment = self._search.moments[-1]
+        log = self._search.steps[-1]
         self._progress.update(
             self._task,
             advance=1,
-            drawn=moment.generations,
-            states=moment.states_seen,
-            distance=moment.distance,
+            drawn=log.generations,
+            states=log.states_seen,
+            distance=log.distance,
         )
-        if self._closest is None or moment.distance < self._closest:
-            self._closest = moment.distance
+        if self._closest is None or log.distance < self._closest:
+            self._closest = log.distance
             self._progress.console.print(
-                f"  step {step.timestep:>5}  distance {moment.distance:>2}  reward"
-                f" {moment.reward:>5.2f}  {escape(step.info['prompt'])}",
+                f"  step {step.timestep:>5}  distance {log.distance:>2}  reward"
+                f" {log.reward:>5.2f}  {escape(step.info['prompt'])}",
                 soft_wrap=True,
                 highlight=False,
             )
