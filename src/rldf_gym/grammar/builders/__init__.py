@@ -1,0 +1,24 @@
+"""Make grammar files from words, WordNet and prompt templates, and order their axes by meaning.
+
+Every builder returns the text of a plain ``.lark`` file that compiles and that people can edit.
+"""
+
+from rldf_gym.grammar.builders.lark_file import BuiltGrammar, Vocabulary, write_grammar
+from rldf_gym.grammar.builders.ordering import order_axis, wordnet_embedding
+from rldf_gym.grammar.builders.synsets import grammar_from_wordnet, vocabulary_tree
+from rldf_gym.grammar.builders.templates import grammar_from_template
+from rldf_gym.grammar.builders.wordnet import WordNet
+from rldf_gym.grammar.builders.words import grammar_from_words
+
+__all__ = [
+    "BuiltGrammar",
+    "Vocabulary",
+    "WordNet",
+    "grammar_from_template",
+    "grammar_from_wordnet",
+    "grammar_from_words",
+    "order_axis",
+    "vocabulary_tree",
+    "wordnet_embedding",
+    "write_grammar",
+]
