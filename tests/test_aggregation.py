@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from rldf_agents import AgentError
-from rldf_agents.aggregation import (
+from benchmarks.aggregation import (
     Bootstrap,
     cost_ratio,
     costs_to_goal,
@@ -19,6 +18,7 @@ from rldf_agents.aggregation import (
     search_cost,
     success_curve,
 )
+from rldf_agents import AgentError
 
 INF = np.inf
 BUDGET = 100

@@ -8,7 +8,6 @@ from rldf_agents.errors import AgentError
 from rldf_agents.schedules import (
     ConstantEpsilon,
     ConstantStepSize,
-    ExponentialEpsilon,
     LinearEpsilon,
     VisitCountStepSize,
     schedule_from_json,
@@ -29,17 +28,9 @@ def test_linear_epsilon_reaches_its_end_after_its_steps_and_stays():
     assert epsilon(100) == epsilon(1000) == 0.1
 
 
-def test_exponential_epsilon_halves_the_difference_every_half_life():
-    epsilon = ExponentialEpsilon(start=1.0, end=0.2, half_life=10)
-    assert epsilon(0) == 1.0
-    assert epsilon(10) == pytest.approx(0.6)
-    assert epsilon(20) == pytest.approx(0.4)
-
-
 @given(probabilities, probabilities, st.integers(1, 10**6), st.integers(0, 10**9))
 def test_every_epsilon_is_a_probability_at_every_step(start, end, steps, timestep):
-    for schedule in (LinearEpsilon(start, end, steps), ExponentialEpsilon(start, end, steps)):
-        assert 0.0 <= schedule(timestep) <= 1.0
+    assert 0.0 <= LinearEpsilon(start, end, steps)(timestep) <= 1.0
 
 
 def test_visit_count_step_size_is_one_over_the_visits_to_the_power_omega():
@@ -59,7 +50,7 @@ def test_visit_count_step_size_lies_in_its_range(omega, visits):
         (lambda: ConstantEpsilon(-0.1), r"epsilon is -0\.1"),
         (lambda: LinearEpsilon(1.5, 0.0, 10), r"epsilon at the start is 1\.5"),
         (lambda: LinearEpsilon(1.0, 0.0, 0), "schedule is 0"),
-        (lambda: ExponentialEpsilon(1.0, -1.0, 5), r"epsilon at the end is -1\.0"),
+        (lambda: LinearEpsilon(1.0, -1.0, 5), r"epsilon at the end is -1\.0"),
         (lambda: ConstantStepSize(0.0), r"alpha is 0\.0"),
         (lambda: ConstantStepSize(float("nan")), "alpha is nan"),
         (lambda: VisitCountStepSize(0.5), r"omega is 0\.5"),
@@ -75,7 +66,6 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(make, message):
     [
         ConstantEpsilon(0.2),
         LinearEpsilon(1.0, 0.0, 9),
-        ExponentialEpsilon(1.0, 0.0, 9),
         ConstantStepSize(0.3),
         VisitCountStepSize(0.7),
     ],

@@ -4,12 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.aggregation import mean_band
 from benchmarks.classic.experiments import EXAMPLE, OPTIMUM
 from benchmarks.classic.worlds import LEARNER_NAMES
 from benchmarks.dynamic_programming import Floats
 from benchmarks.figures import COLOURS, LINES, curve_with_band, house_style, new_figure
 from benchmarks.results import Report, Results
-from rldf_agents.aggregation import mean_band
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

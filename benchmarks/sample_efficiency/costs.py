@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.aggregation import SearchCost, costs_to_goal, search_cost
 from benchmarks.sample_efficiency.searchers import SEARCHERS
-from rldf_agents.aggregation import SearchCost, costs_to_goal, search_cost
 
 Costs = npt.NDArray[np.float64]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.aggregation import Estimate, SearchCost, success_curve
 from benchmarks.figures import COLOURS, curve_with_band, house_style, new_figure
 from benchmarks.results import Report, Results
 from benchmarks.sample_efficiency.costs import Measured
 from benchmarks.sample_efficiency.searchers import SEARCHERS
 from benchmarks.sample_efficiency.verdicts import TIMES_FEWER, lead, verdicts
 from benchmarks.sample_efficiency.worlds import BASE, WORLDS, straight_walk, told_walk
-from rldf_agents.aggregation import Estimate, SearchCost, success_curve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from benchmarks.aggregation import Estimate, cost_ratio
 from benchmarks.sample_efficiency.costs import Measured
 from benchmarks.sample_efficiency.searchers import SEARCHERS
-from rldf_agents.aggregation import Estimate, cost_ratio
 
 TIMES_FEWER = 2.0
 """By how much the best learner has to beat the best peer."""

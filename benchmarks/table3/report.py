@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.aggregation import costs_to_goal, mean_band, search_cost
 from benchmarks.dynamic_programming import Floats
 from benchmarks.figures import COLOURS, curve_with_band, house_style, new_figure
 from benchmarks.results import Report, Results
@@ -19,7 +20,6 @@ from benchmarks.table3.runs import (
     TEXTBOOK,
     Agent,
 )
-from rldf_agents.aggregation import costs_to_goal, mean_band, search_cost
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -81,29 +81,6 @@ class LinearEpsilon:
 
 
 @dataclass(frozen=True)
-class ExponentialEpsilon:
-    """From ``start`` towards ``end``, the difference halved every ``half_life`` steps.
-
-    Raises:
-        AgentError: if an end is outside [0, 1] or ``half_life`` is below 1.
-    """
-
-    start: float
-    end: float
-    half_life: int
-
-    def __post_init__(self) -> None:
-        _require_probability("epsilon at the start", self.start)
-        _require_probability("epsilon at the end", self.end)
-        _require_positive_steps("the half-life of epsilon", self.half_life)
-
-    def __call__(self, timestep: int) -> float:
-        """Return epsilon after ``timestep`` steps."""
-        left = math.pow(0.5, timestep / self.half_life)
-        return left * self.start + (1.0 - left) * self.end
-
-
-@dataclass(frozen=True)
 class ConstantStepSize:
     """The same alpha throughout.
 
@@ -157,7 +134,6 @@ SavedSchedule = dict[str, Any]
 _SCHEDULES = (
     ConstantEpsilon,
     LinearEpsilon,
-    ExponentialEpsilon,
     ConstantStepSize,
     VisitCountStepSize,
 )

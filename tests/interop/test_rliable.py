@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rldf_agents.aggregation import Bootstrap, search_cost
+from benchmarks.aggregation import Bootstrap, search_cost
 
 pytestmark = pytest.mark.interop
 
