@@ -1,5 +1,6 @@
 """A store of an earlier release is brought up to date when it is opened."""
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -7,10 +8,16 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from rldf_gym.failed_images import Unavailable, find_unavailable
 from rldf_gym.store import Store, drawn_key, upkeep
 from rldf_gym.store.database import StoreError
 from rldf_gym.store.lossless import encode
 from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION
+
+LAST_VERSION = Path(__file__).parent / "data" / "store_of_version_2.sqlite"
+"""Written at commit f85cab3: three generated images, their readings, and one failure."""
+GENERATOR = "03c310eb28554bc60517177e9ca1880bc4b9ea9d74d52b2d28c93fb6f75b613f"
+CLIP = "298e7d3fbeb1be489fbee8128494f0216c881005fbb29601da4357ac89bb1238"
 
 N_PICTURES = 70
 PICTURES = {
@@ -57,6 +64,11 @@ def version_1(tmp_path) -> Path:
     return path
 
 
+@pytest.fixture
+def last_version(tmp_path) -> Path:
+    return Path(shutil.copy(LAST_VERSION, tmp_path / "store.sqlite"))
+
+
 def test_an_earlier_version_keeps_everything(version_1):
     store = Store.open(version_1)
     for (_, seed), picture in PICTURES.items():
@@ -100,3 +112,17 @@ def test_a_damaged_file_of_an_earlier_version_is_refused_and_stays_as_it_was(ver
     with pytest.raises(StoreError, match="brought up to date"):
         Store.open(version_1)
     assert version_1.read_bytes() == before
+
+
+def test_a_store_of_the_last_version_gives_back_images_outputs_and_failures(last_version):
+    store = Store.open(last_version)
+    key = drawn_key(GENERATOR, "a photo of one banana and no people in park", 0)
+    assert store.picture(key).std() > 10
+    assert store.outputs(CLIP, [key])[key]["embedding"].shape == (128,)
+    failed = drawn_key(GENERATOR, "a photo of one elephant and many people in snow", 0)
+    found = find_unavailable(store, GENERATOR, [key, failed])
+    assert found == {failed: Unavailable("the safety filter refused it: ä", (128, 128, 3))}
+
+
+def test_a_store_of_the_last_version_is_sound(last_version):
+    assert upkeep.verify(last_version) == []

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rldf_gym.errors import RLDFError
 
@@ -158,6 +158,16 @@ def open_device(device: str | None, error: type[RLDFError]) -> "torch.device":
         seen = f" (torch sees {cards} CUDA devices)" if opened.type == "cuda" else ""
         raise error(f"device {device!r} is not available on this machine{seen}; use device='cpu'")
     return opened
+
+
+def state_without(instance: object, *loaded: str) -> dict[str, Any]:
+    """Return an object's state for pickling, without models that can be loaded again.
+
+    Args:
+        instance: keeps what it loads in `functools.cached_property` attributes.
+        *loaded: names of these attributes.
+    """
+    return {name: value for name, value in vars(instance).items() if name not in loaded}
 
 
 @contextlib.contextmanager

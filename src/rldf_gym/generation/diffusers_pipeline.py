@@ -20,7 +20,7 @@ from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
 from rldf_gym.generation.text_inputs import EncodedPrompts, TextInputs
 from rldf_gym.generation.vocabulary import read_known_words, refuse_unknown_words
-from rldf_gym.model_loading import check_device_name, open_device, silence_of
+from rldf_gym.model_loading import check_device_name, open_device, silence_of, state_without
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +70,10 @@ class DiffusersGenerator:
         self._device = device
         self._fitting: int | None = None
         self._warned = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the loaded pipeline: a copy loads and compiles its own."""
+        return state_without(self, "_loaded") | {"warm_up_seconds": {}}
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -27,6 +27,7 @@ from rldf_gym.generation.images_api_replies import (
 )
 from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
+from rldf_gym.model_loading import state_without
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -69,6 +70,10 @@ class ImagesApiGenerator:
         # What was drawn for a call that failed; on a paid server it should not be paid for twice.
         self._kept: dict[tuple[str, int], Picture | Refusal] = {}
         self._shape: tuple[int, ...] | None = settings.shape()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the connection: a copy opens its own."""
+        return state_without(self, "_client")
 
     @functools.cached_property
     def fingerprint(self) -> str:

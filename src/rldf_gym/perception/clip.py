@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.model_loading import ModelFiles, ModelFolder, check_device_name, open_device, silence
+from rldf_gym.model_loading import (
+    ModelFiles,
+    ModelFolder,
+    check_device_name,
+    open_device,
+    silence,
+    state_without,
+)
 from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
 
@@ -41,6 +48,10 @@ class OpenClip:
             ModelFolder(path, CLIP_FILES, PerceptionError) if isinstance(path, Path) else path
         )
         self._device = device
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the loaded model: a copy loads its own."""
+        return state_without(self, "_loaded")
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.model_loading import check_device_name, open_device
+from rldf_gym.model_loading import check_device_name, open_device, state_without
 from rldf_gym.perception.pixels import Placement, check_pictures, letterbox, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
 from rldf_gym.perception.weights import load_network, model_folder, read_config
@@ -45,6 +45,10 @@ class UltralyticsDetector:
         self.threshold = float(config["confidence"])
         self._image_size = int(config["image_size"])
         self._iou = float(config["iou"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the loaded model: a copy loads its own."""
+        return state_without(self, "_network")
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -6,14 +6,14 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from rldf_gym.errors import RLDFError
-from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION, create, migrate
+from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, create, insert, migrate
 
 BUSY_SECONDS = 30.0
 MAPPED_BYTES = 2**31
@@ -56,6 +56,16 @@ class Database:
         """What is done to the connection in the ``with`` block is done whole or not at all."""
         with self._damage_refused(), _transaction(self._open()) as connection:
             yield connection
+
+    def contents(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return every row of every table, oldest first."""
+        return {table: list(self.rows(f"SELECT * FROM {table} ORDER BY rowid")) for table in TABLES}
+
+    def fill(self, contents: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
+        """Insert rows that `contents` returned."""
+        with self.transaction() as connection:
+            for table, rows in contents.items():
+                insert(connection, table, rows)
 
     def vacuum(self) -> None:
         """Give free pages back to the disk; needs as much free space as the file is large."""

@@ -9,7 +9,7 @@ import hashlib
 import sqlite3
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,15 @@ def create(connection: sqlite3.Connection) -> None:
         )
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def insert(connection: sqlite3.Connection, table: str, rows: Sequence[Row]) -> int:
+    """Insert rows whose keys are new, inside the caller's transaction; return their number."""
+    if not rows:
+        return 0
+    places = ", ".join("?" * len(rows[0]))
+    statement = f"INSERT OR IGNORE INTO {table} VALUES ({places})"
+    return connection.executemany(statement, rows).rowcount
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:

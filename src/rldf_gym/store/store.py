@@ -31,6 +31,7 @@ from rldf_gym.store.schema import (
     TEXTS,
     Row,
     drawn_key,
+    insert,
     kept,
     output_key,
     pixels_key,
@@ -102,6 +103,20 @@ class Store:
         self._memory = Database(None) if path is None else None
         self._touched: dict[str, set[str]] = {table: set() for table in TABLES}
         _OPEN_STORES.add(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return path and limit, and what is kept in memory: a copy opens the file itself."""
+        with self._lock:
+            self._note_uses()
+            memory = None if self._memory is None else self._memory.contents()
+        return {"path": self.path, "limit": self.limit, "memory": memory}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Open the same file, or fill a store in memory with the same rows."""
+        Store.__init__(self, state["path"], state["limit"])
+        if state["memory"] is not None:
+            self._memory = self._memory or Database(None)
+            self._memory.fill(state["memory"])
 
     @classmethod
     def open(
@@ -264,9 +279,8 @@ class Store:
     def _insert_into(self, database: Database, table: str, rows: Sequence[Row]) -> bool:
         if not rows:
             return True
-        statement = f"INSERT OR IGNORE INTO {table} VALUES ({', '.join('?' * len(rows[0]))})"
         with database.transaction() as connection:
-            inserted: int = connection.executemany(statement, rows).rowcount
+            inserted = insert(connection, table, rows)
             self._write_uses(connection)
             if self.limit is not None:
                 evict(connection, self.limit)
