@@ -29,7 +29,8 @@ ARGUMENTS = [
     {"reward": "partial_semantic"},
     {"reward": "clip"},
     {"action_mode": "joint"},
-    {"stop_at_goal": False},
+    {"stop_at": "match"},
+    {"stop_at": None},
     {"render_mode": "rgb_array"},
     {"render_mode": "ansi"},
 ]
@@ -68,7 +69,7 @@ def test_stable_baselines_checker_has_nothing_to_say(arguments):
 def test_a_whole_episode_passes_gymnasiums_passive_checker():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = make(stop_at_goal=False, disable_env_checker=False)
+        env = make(stop_at=None, disable_env_checker=False)
         env.reset(seed=0)
         truncated = False
         while not truncated:
@@ -136,7 +137,7 @@ def test_the_episode_ends_at_the_goal(env):
 
 
 def test_the_episode_goes_on_after_the_goal_if_asked_to():
-    env = make(stop_at_goal=False)
+    env = make(stop_at=None)
     env.reset(options={"state": [0, 5, 1, 3]})
     _, _, terminated, _, info = env.step([FREQUENCY, UP])
     assert not terminated
@@ -153,8 +154,23 @@ def test_the_goal_is_a_state_and_not_a_lucky_picture():
     assert (info["fine"], info["coarse"]) == (3, 1)
 
 
+def test_an_episode_can_end_at_a_picture_that_reads_as_the_target():
+    lucky = "a photo of one dog and one people in beach"
+    mistakes = {lucky: GOAL, BASE.decode(GOAL): [1, 4, 1, 3]}
+    env = make(stop_at="match", generator=PaintedGenerator(BASE, mistakes))
+    env.reset(options={"state": [0, 5, 1, 3]})
+    _, _, terminated, _, info = env.step([FREQUENCY, UP])
+    assert info["at_goal"]
+    assert not info["matches"]
+    assert not terminated
+    _, _, terminated, _, info = env.step([FREQUENCY, DOWN])
+    assert not info["at_goal"]
+    assert info["matches"]
+    assert terminated
+
+
 def test_an_episode_is_truncated_after_its_steps():
-    env = make(max_episode_steps=3, stop_at_goal=False)
+    env = make(max_episode_steps=3, stop_at=None)
     env.reset(seed=0)
     assert [env.step([FREQUENCY, UP])[3] for _ in range(3)] == [False, False, True]
 
@@ -167,6 +183,7 @@ def test_info_tells_what_is_read_and_how_far_the_goal_is(env):
         "fine",
         "coarse",
         "distance",
+        "matches",
         "at_goal",
         "generations",
         "states_seen",
@@ -312,6 +329,7 @@ def test_a_generator_that_fails_leaves_the_environment_where_it_was():
         ({"generator": "embedded", "device": "abacus"}, RLDFError, "abacus"),
         ({"reward": "cosine"}, RLDFError, "multi_semantic"),
         ({"action_mode": "diagonal"}, RLDFError, "joint"),
+        ({"stop_at": "goal"}, RLDFError, "'goal_state', 'match', None"),
         ({"generation_seed": -1}, RLDFError, "generation_seed"),
     ],
     ids=str,

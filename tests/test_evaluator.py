@@ -164,6 +164,20 @@ def test_words_that_the_generator_never_learned_are_refused_before_anything_is_d
     assert generator.calls == []
 
 
+def test_an_evaluator_with_another_seed_shares_all_but_the_seed():
+    world = painted_world()
+    world.readings([DOG])
+    other = world.with_seed(1)
+    other.readings([DOG, CARS])
+    assert (world.generation_seed, other.generation_seed) == (0, 1)
+    assert other.store is world.store
+    assert world.generations == other.generations == 3
+    world.readings([DOG])
+    assert world.generations == 3
+    with pytest.raises(EvaluatorError, match="generation_seed"):
+        world.with_seed(-1)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "0"])
 def test_a_seed_that_no_generator_takes_is_refused(seed):
     grammar = load_grammar("base")

@@ -131,7 +131,7 @@ def test_clip_pays_the_likeness_of_the_pictures():
 
 
 def test_clip_compares_with_the_new_target_after_a_reset():
-    env = gym.make("RLDF-v0", reward="clip", stop_at_goal=False, **painted_arguments(target=GOAL))
+    env = gym.make("RLDF-v0", reward="clip", stop_at=None, **painted_arguments(target=GOAL))
     env.reset(seed=0, options={"state": GOAL, "target": paint(BASE, [0, 0, 0, 0])})
     assert env.step([0, 1])[1] == pytest.approx(0.0)
 

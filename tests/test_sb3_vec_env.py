@@ -125,13 +125,13 @@ def test_attributes_are_those_of_the_vector_environment():
     assert len(envs.get_attr("goal", indices=[0, 2])) == 2
     assert envs.has_attr("grammar")
     assert not envs.has_attr("gravity")
-    envs.set_attr("stop_at_goal", False)
-    assert envs.get_attr("stop_at_goal") == [False] * 3
+    envs.set_attr("stop_at", None)
+    assert envs.get_attr("stop_at") == [None] * 3
 
 
 def test_what_is_shared_cannot_be_set_for_some():
-    with pytest.raises(AgentError, match="'stop_at_goal'"):
-        make(3).set_attr("stop_at_goal", False, indices=[0])
+    with pytest.raises(AgentError, match="'stop_at'"):
+        make(3).set_attr("stop_at", None, indices=[0])
 
 
 def test_methods_of_single_sub_environments_are_refused():
@@ -169,7 +169,7 @@ def test_statistics_of_episodes_come_from_sb3s_monitor():
 
 
 def test_statistics_of_episodes_come_from_gymnasiums_wrapper_too():
-    counted = RecordEpisodeStatistics(make_gymnasium(2, max_episode_steps=3, stop_at_goal=False))
+    counted = RecordEpisodeStatistics(make_gymnasium(2, max_episode_steps=3, stop_at=None))
     envs = SB3VecEnv(counted)
     envs.reset()
     steps = [envs.step(np.array([NOUN_UP, SCENE_DOWN])) for _ in range(4)]

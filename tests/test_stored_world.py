@@ -34,7 +34,7 @@ generator = DiffusersGenerator(
 arguments = dict(
     grammar=folder / "tiny.lark", target=folder / "target.png", generator=generator,
     perception=folder, store=folder / "store.sqlite", device="cpu", reward="clip",
-    stop_at_goal=False,
+    stop_at=None,
 )
 actions = [0, 0], [0, 1], [1, 0], [1, 1], [2, 1], [2, 1], [3, 0], [3, 1], [3, 1]
 heavy = ("torch", "diffusers", "transformers", "ultralytics", "open_clip")

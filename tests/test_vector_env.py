@@ -39,7 +39,7 @@ ARGUMENTS = st.fixed_dictionaries(
     {
         "action_mode": st.sampled_from(["axis", "joint"]),
         "reward": st.sampled_from(["multi_semantic", "partial_semantic", "clip", None]),
-        "stop_at_goal": st.booleans(),
+        "stop_at": st.sampled_from(["goal_state", "match", None]),
         "max_episode_steps": st.integers(1, 6),
     }
 )
@@ -204,7 +204,7 @@ def test_its_metadata_name_the_autoreset_mode(mode, spell):
 
 
 def test_episodes_are_truncated_after_the_specs_100_steps():
-    envs = make(stop_at_goal=False)
+    envs = make(stop_at=None)
     envs.reset(seed=0)
     cut_off = [envs.step([[NOUN, UP]] * 3)[3].all() for _ in range(100)]
     assert cut_off == [False] * 99 + [True]
@@ -212,7 +212,7 @@ def test_episodes_are_truncated_after_the_specs_100_steps():
 
 @pytest.mark.parametrize("none", [None, -1])
 def test_a_limit_of_none_never_truncates(none):
-    envs = make(stop_at_goal=False, max_episode_steps=none)
+    envs = make(stop_at=None, max_episode_steps=none)
     envs.reset(seed=0)
     assert not any(envs.step([[NOUN, UP]] * 3)[3].any() for _ in range(300))
 

@@ -33,25 +33,25 @@ def make(num_envs: int = 2, **arguments) -> gym.vector.VectorEnv:
 
 
 def test_multi_semantic_pays_for_what_is_read_in_every_picture():
-    envs = make(reward="multi_semantic", stop_at_goal=False)
+    envs = make(reward="multi_semantic", stop_at=None)
     envs.reset(seed=0, options={"state": STARTS})
     assert envs.step([FREQUENCY_UP, SCENE_UP])[1].tolist() == [4.0, 1.0]
 
 
 def test_partial_semantic_pays_for_the_scene_alone():
-    envs = make(reward="partial_semantic", stop_at_goal=False)
+    envs = make(reward="partial_semantic", stop_at=None)
     envs.reset(seed=0, options={"state": STARTS})
     assert envs.step([SCENE_UP, SCENE_UP])[1].tolist() == [-1.0, 1.0]
 
 
 def test_clip_pays_the_likeness_of_every_picture():
-    envs = make(reward="clip", stop_at_goal=False)
+    envs = make(reward="clip", stop_at=None)
     envs.reset(seed=0, options={"state": STARTS})
     assert envs.step([FREQUENCY_UP, SCENE_UP])[1] == pytest.approx([1.0, 0.25])
 
 
 def test_clip_compares_with_the_new_target_after_a_reset():
-    envs = make(reward="clip", stop_at_goal=False)
+    envs = make(reward="clip", stop_at=None)
     envs.reset(seed=0, options={"state": GOAL, "target": paint(BASE, [0, 0, 0, 0])})
     assert envs.step([FREQUENCY_UP, SCENE_UP])[1] == pytest.approx([0.0, 0.0])
 

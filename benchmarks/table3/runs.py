@@ -91,7 +91,7 @@ def _by_reward() -> list[Agent]:
 def _env(target: str, reward: str | None) -> SingleEnvironment:
     """One trajectory without an end: the agent goes on from the goal (paper, Fig. 10)."""
     picture = next(path for path in TARGETS if path.stem == target)
-    return stored_env(picture, reward=reward, stop_at_goal=False, max_episode_steps=-1)
+    return stored_env(picture, reward=reward, stop_at=None, max_episode_steps=-1)
 
 
 def _walk(case: Case, steps: int) -> dict[str, Any]:

@@ -18,9 +18,7 @@ gym.register_envs(rldf_gym)
 
 def make_env(store: str = "default") -> gym.Env[Any, Any]:
     """Return the environment as it is: MultiDiscrete observations, MultiDiscrete actions."""
-    return gym.make(
-        "RLDF-v0", grammar="actions", stop_at_goal=False, max_episode_steps=20, store=store
-    )
+    return gym.make("RLDF-v0", grammar="actions", stop_at=None, max_episode_steps=20, store=store)
 
 
 def one_hot(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 
 from rldf_gym.actions import make_action_mode
 from rldf_gym.evaluator import MOST_REMEMBERED
-from rldf_gym.factory import METADATA, check_render_mode, check_reset_options, make_evaluator
+from rldf_gym.factory import (
+    METADATA,
+    STOP_CONDITIONS,
+    check_render_mode,
+    check_reset_options,
+    check_stop_at,
+    make_evaluator,
+)
 from rldf_gym.generation import Generator
 from rldf_gym.goal import Goal, Target, infer_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
@@ -70,9 +77,10 @@ class RLDFEnv(gym.Env[State, State]):
     Bare, the environment gives 0. Distance is never part of a reward (Discussion 4).
 
     ## Episode End
-    The episode terminates at the goal state, unless ``stop_at_goal=False``: then it goes on, and
-    the agent seeks more reward (paper, Fig. 10). It is truncated after 100 steps, or
-    ``max_episode_steps``.
+    With ``stop_at="goal_state"`` the episode terminates at the goal state (the paper's terminal
+    state), with ``stop_at="match"`` at any state whose picture reads as the target does. With
+    ``stop_at=None`` it never terminates: the agent collects more reward (paper, Fig. 10). It is
+    truncated after 100 steps, or ``max_episode_steps``.
 
     ## Information
     `step()` and `reset()` return a dict with the following keys:
@@ -83,6 +91,7 @@ class RLDFEnv(gym.Env[State, State]):
     - "fine", "coarse" - how many fine axes (objects, counts, people, actions, ...) and coarse axes
       (the scene) are read as in the target. A frequency counts only where its noun is right.
     - "distance" - L1 distance of the state to the goal state.
+    - "matches" - whether the picture reads as the target does on every axis.
     - "at_goal" - whether the state is the goal state.
     - "generations" - pictures drawn so far by this environment: those not found in the store.
     - "states_seen" - distinct states visited so far: what an empty store would have cost.
@@ -106,7 +115,7 @@ class RLDFEnv(gym.Env[State, State]):
       ``rldf generators`` lists, ``diffusers:<repository or folder>``, or any `Generator`;
       ``generator_kwargs={"steps": 10}`` replaces settings of a preset.
     - ``reward``: see above.
-    - ``action_mode``, ``stop_at_goal``: see above.
+    - ``action_mode``, ``stop_at``: see above.
     - ``generation_seed``: the seed of every picture.
     - ``store``: a file; "default" for ``$RLDF_STORE`` or the user's cache; None for memory only.
     - ``perception``: "auto" for the one that goes with the generator, a name or a folder that
@@ -132,7 +141,7 @@ class RLDFEnv(gym.Env[State, State]):
         target: Target | None = None,
         generator: str | Generator = "embedded",
         action_mode: str = "axis",
-        stop_at_goal: bool = True,
+        stop_at: str | None = "goal_state",
         generation_seed: int = 0,
         store: str | Path | None = "default",
         perception: str | Path | Perception = "auto",
@@ -149,7 +158,7 @@ class RLDFEnv(gym.Env[State, State]):
         """
         check_render_mode(render_mode)
         self.render_mode = render_mode
-        self.stop_at_goal = stop_at_goal
+        self.stop_at = check_stop_at(stop_at)
         self.grammar = load_grammar(grammar)
         self.observation_space = self.grammar.observation_space
         self._mode = make_action_mode(action_mode, self.grammar.n_axes)
@@ -192,7 +201,7 @@ class RLDFEnv(gym.Env[State, State]):
             if 0 <= here.labels[axis] + change < self._sizes[axis]:
                 index += change * self._strides[axis]
         self._here = here = self._place(index)
-        return here.state.copy(), 0.0, here.at_goal and self.stop_at_goal, False, self._info(here)
+        return here.state.copy(), 0.0, here.terminal, False, self._info(here)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -261,16 +270,17 @@ class RLDFEnv(gym.Env[State, State]):
     def _visit(self, index: int) -> "_Place":
         state = self.grammar.state(index)
         [reading] = self.evaluator.readings([state])
-        at_goal = np.array_equal(state, self.goal.state)
         gains = {
             "prompt": self.grammar.decode(state),
             "reading": reading,
             "fine": int(fine_gain(reading.values, self.goal.state, self.grammar)),
             "coarse": int(coarse_gain(reading.values, self.goal.state, self.grammar)),
             "distance": int(np.abs(state - self.goal.state).sum()),
-            "at_goal": at_goal,
+            "matches": np.array_equal(reading.values, self.goal.reading.values),
+            "at_goal": np.array_equal(state, self.goal.state),
         }
-        return _Place(index, state, tuple(state.tolist()), at_goal, gains)
+        terminal = self.stop_at is not None and bool(gains[STOP_CONDITIONS[self.stop_at]])
+        return _Place(index, state, tuple(state.tolist()), terminal, gains)
 
     def _info(self, place: "_Place") -> dict[str, Any]:
         return {
@@ -291,7 +301,7 @@ class _Place:
     index: int
     state: State
     labels: tuple[int, ...]
-    at_goal: bool
+    terminal: bool
     told: dict[str, Any]
 
 
@@ -307,7 +317,7 @@ class _EntryPoint:
         generator: str | Generator = "embedded",
         reward: str | None = DEFAULT_REWARD,
         action_mode: str = "axis",
-        stop_at_goal: bool = True,
+        stop_at: str | None = "goal_state",
         generation_seed: int = 0,
         store: str | Path | None = "default",
         perception: str | Path | Perception = "auto",
@@ -328,7 +338,7 @@ class _EntryPoint:
             target=target,
             generator=generator,
             action_mode=action_mode,
-            stop_at_goal=stop_at_goal,
+            stop_at=stop_at,
             generation_seed=generation_seed,
             store=store,
             perception=perception,

@@ -8,6 +8,7 @@ computed; what is missing is computed in batches, here and nowhere else. Models 
 something is missing: a world whose states are all in the store needs none.
 """
 
+import copy
 import functools
 import itertools
 import warnings
@@ -66,8 +67,6 @@ class StateEvaluator:
             neighbours of theirs (one unit along one axis) that nobody drew yet. Worth it on a
             device where a larger batch is nearly free; the picture of an agent's next step is
             then there before it is asked for.
-        generations: pictures drawn by this world, that is, not found in the store.
-        prefetched: how many of these nobody had asked for when they were drawn.
     """
 
     def __init__(
@@ -87,21 +86,40 @@ class StateEvaluator:
         """
         if prefetch not in PREFETCH:
             raise EvaluatorError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
-        if isinstance(generation_seed, bool) or not isinstance(generation_seed, int | np.integer):
-            raise EvaluatorError(f"generation_seed is {generation_seed!r}; give a whole number")
-        if not 0 <= generation_seed < 2**63:
-            raise EvaluatorError(f"generation_seed is {generation_seed}; give 0 to 2^63 - 1")
+        seed = _checked_seed(generation_seed)
         check_words(generator, _prompts_with_every_word(grammar))
         self.grammar = grammar
         self.generator = generator
         self.perception = perception
         self.store = store
-        self.generation_seed = int(generation_seed)
+        self.generation_seed = seed
         self.prefetch = prefetch
-        self.generations = 0
-        self.prefetched = 0
+        self._counts = {"generations": 0, "prefetched": 0}
         self._readings: dict[int, Reading] = {}
         self._texts: dict[str, NDArray[np.float32]] = {}
+
+    @property
+    def generations(self) -> int:
+        """Number of generated images, those of `with_seed`'s evaluators included."""
+        return self._counts["generations"]
+
+    @property
+    def prefetched(self) -> int:
+        """Number of generated images that were not asked for; see ``prefetch``."""
+        return self._counts["prefetched"]
+
+    def with_seed(self, generation_seed: int) -> "StateEvaluator":
+        """Return an evaluator of the same states with another seed for their images.
+
+        It shares grammar, generator, perception, store and the counts of generated images.
+
+        Raises:
+            EvaluatorError: the seed is not a whole number from 0 to 2^63 - 1.
+        """
+        other = copy.copy(self)
+        other.generation_seed = _checked_seed(generation_seed)
+        other._readings = {}
+        return other
 
     @property
     def spec(self) -> PerceptionSpec:
@@ -128,7 +146,7 @@ class StateEvaluator:
         fill = self._undrawn_neighbours if self.prefetch == "neighbours" else None
         for asked, extra, readings in in_batches(unread, self.generator, self._read_states, fill):
             self._readings.update(zip([*asked, *extra], readings, strict=True))
-            self.prefetched += len(extra)
+            self._counts["prefetched"] += len(extra)
         found = [self._readings[index] for index in indices]
         if len(self._readings) > MOST_REMEMBERED:
             self._readings.clear()
@@ -240,7 +258,7 @@ class StateEvaluator:
                 f"{error}; such states are read as nothing", UnavailablePictureWarning, stacklevel=2
             )
         self._refuse_malformed(drawn, len(prompts))
-        self.generations += len(prompts)
+        self._counts["generations"] += len(prompts)
         fingerprint, seed = self.generator.fingerprint, self.generation_seed
         named = {(p, seed): drawn[n] for n, p in enumerate(prompts) if n not in reasons}
         kept = self.store.add_pictures(fingerprint, named)
@@ -300,6 +318,14 @@ def _frozen(reading: Reading) -> Reading:
     for array in (reading.values, reading.confidence, reading.embedding):
         array.setflags(write=False)
     return reading
+
+
+def _checked_seed(seed: int) -> int:
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
+        raise EvaluatorError(f"generation_seed is {seed!r}; give a whole number")
+    if not 0 <= seed < 2**63:
+        raise EvaluatorError(f"generation_seed is {seed}; give 0 to 2^63 - 1")
+    return int(seed)
 
 
 def _prompts_with_every_word(grammar: Grammar) -> Iterator[str]:

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 # "human" is not among the modes: Gymnasium's HumanRendering wrapper shows "rgb_array" in a window.
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
+
+STOP_CONDITIONS: Mapping[str, str] = MappingProxyType({"goal_state": "at_goal", "match": "matches"})
+"""Values of ``stop_at``, and the key of ``info`` that is true where the episode then terminates."""
 
 
 def make_evaluator(
@@ -63,6 +67,18 @@ def check_render_mode(render_mode: str | None) -> None:
     if render_mode is not None and render_mode not in METADATA["render_modes"]:
         modes = ", ".join(METADATA["render_modes"])
         raise UnsupportedMode(f"unknown render_mode {render_mode!r}; known: {modes}, None")
+
+
+def check_stop_at(stop_at: str | None) -> str | None:
+    """Return the condition that ends an episode.
+
+    Raises:
+        RLDFError: unknown condition; the message lists the known ones.
+    """
+    if stop_at is not None and stop_at not in STOP_CONDITIONS:
+        known = ", ".join(map(repr, STOP_CONDITIONS))
+        raise RLDFError(f"unknown stop_at {stop_at!r}; known: {known}, None")
+    return stop_at
 
 
 def check_reset_options(options: Mapping[str, Any], *known: str) -> None:

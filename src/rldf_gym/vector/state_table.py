@@ -30,6 +30,7 @@ _COLUMNS: Mapping[str, Any] = MappingProxyType(
         "fine": np.int64,
         "coarse": np.int64,
         "distance": np.int64,
+        "matches": np.bool_,
         "at_goal": np.bool_,
     }
 )
@@ -41,8 +42,8 @@ class StateTable:
     """The states that a vector environment has visited, and what its ``info`` tells of them.
 
     A row's information is what the single environment's ``info`` has under the same names:
-    ``prompt`` and `Reading` as objects, ``fine``, ``coarse`` and ``distance`` int64, ``at_goal``
-    bool.
+    ``prompt`` and `Reading` as objects, ``fine``, ``coarse`` and ``distance`` int64, ``matches``
+    and ``at_goal`` bool.
     """
 
     def __init__(self, evaluator: StateEvaluator, goal: Goal) -> None:
@@ -121,6 +122,7 @@ class StateTable:
         columns["fine"][told] = fine_gain(values, goal, grammar)
         columns["coarse"][told] = coarse_gain(values, goal, grammar)
         columns["distance"][told] = np.abs(self._states[told] - goal).sum(axis=1)
+        columns["matches"][told] = (values == self._goal.reading.values).all(axis=1)
         columns["at_goal"][told] = columns["distance"][told] == 0
 
 

@@ -15,9 +15,11 @@ from rldf_gym.actions import make_action_mode
 from rldf_gym.errors import RLDFError
 from rldf_gym.factory import (
     METADATA,
+    STOP_CONDITIONS,
     check_num_envs,
     check_render_mode,
     check_reset_options,
+    check_stop_at,
     find_autoreset_mode,
     make_evaluator,
     step_limit,
@@ -75,9 +77,9 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     ## Information
     The keys of `RLDFEnv`, each an array ``[n]`` with a mask under the same name after an
     underscore, as Gymnasium's own vector environments give them: "prompt" and "reading" are
-    arrays of objects, "fine", "coarse" and "distance" int64, "at_goal" bool. "generations" and
-    "states_seen" are int64 and count for all sub-environments together: pictures drawn, and
-    distinct states visited, by the whole search so far.
+    arrays of objects, "fine", "coarse" and "distance" int64, "matches" and "at_goal" bool.
+    "generations" and "states_seen" are int64 and count for all sub-environments together:
+    generated images and distinct visited states.
 
     ## Arguments
     Those of `RLDFEnv`, and
@@ -97,7 +99,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         target: Target | None = None,
         generator: str | Generator = "embedded",
         action_mode: str = "axis",
-        stop_at_goal: bool = True,
+        stop_at: str | None = "goal_state",
         generation_seed: int = 0,
         store: str | Path | None = "default",
         perception: str | Path | Perception = "auto",
@@ -117,7 +119,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         check_render_mode(render_mode)
         self.num_envs = check_num_envs(num_envs)
         self.render_mode = render_mode
-        self.stop_at_goal = stop_at_goal
+        self.stop_at = check_stop_at(stop_at)
         self._limit = step_limit(max_episode_steps)
         self._autoreset = find_autoreset_mode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self._autoreset}
@@ -277,8 +279,11 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
 
     def _terminated(self, indices: NDArray[np.int64]) -> Mask:
         terminated: Mask = self._nobody
-        if self.stop_at_goal:
+        if self.stop_at == "goal_state":
             terminated = indices == self._goal_index
+        elif self.stop_at is not None:
+            rows = self._visited.rows(indices)
+            terminated = self._visited.information(rows)[STOP_CONDITIONS[self.stop_at]]
         if self._endings:
             readings = self._visited.readings(self._visited.rows(indices))
             ends = [any(test(reading) for test in self._endings) for reading in readings]
