@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.labels import Labels
-from rldf_agents.protocols import Label, Learner, SingleEnvironment
+from rldf_agents.learners.space_index import SpaceIndex
+from rldf_agents.protocols import DiscreteValue, Learner, SingleEnvironment
 
 Floats = npt.NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def from_transition_table(env: SingleEnvironment) -> DecisionProcess:
     return DecisionProcess(rewards, continuing, starts)
 
 
-def from_deterministic_env(env: SingleEnvironment, terminal: Label) -> DecisionProcess:
+def from_deterministic_env(env: SingleEnvironment, terminal: DiscreteValue) -> DecisionProcess:
     """Take every action once in every state of a deterministic environment.
 
     Args:
@@ -56,7 +56,10 @@ def from_deterministic_env(env: SingleEnvironment, terminal: Label) -> DecisionP
     Returns:
         States and joint actions in C order; starts are uniform over all but the terminal state.
     """
-    states, actions = Labels(env.observation_space, "state"), Labels(env.action_space, "action")
+    states, actions = (
+        SpaceIndex(env.observation_space, "state"),
+        SpaceIndex(env.action_space, "action"),
+    )
     rewards = np.zeros((states.size, actions.size))
     continuing = np.zeros((*rewards.shape, states.size))
     starts = np.ones(states.size)
@@ -118,6 +121,9 @@ def expected_return(
 
 def greedy_policy(env: SingleEnvironment, learner: Learner) -> npt.NDArray[np.int64]:
     """Return the greedy action of each state, int64 ``[n_states]``, in C order."""
-    states, actions = Labels(env.observation_space, "state"), Labels(env.action_space, "action")
+    states, actions = (
+        SpaceIndex(env.observation_space, "state"),
+        SpaceIndex(env.action_space, "action"),
+    )
     chosen = (learner.predict(states.label(s), deterministic=True)[0] for s in range(states.size))
     return np.array([actions.index(action) for action in chosen], dtype=np.int64)

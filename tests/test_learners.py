@@ -18,7 +18,7 @@ from rldf_agents.learners.action_values import (
     SparseActionValues,
     make_action_values,
 )
-from rldf_agents.learners.labels import Labels, space_from_json, space_to_json
+from rldf_agents.learners.space_index import SpaceIndex, space_from_json, space_to_json
 from rldf_agents.protocols import Transition
 from rldf_agents.schedules import ConstantEpsilon, LinearEpsilon, VisitCountStepSize
 from rldf_agents.statistics import StatisticsRecorder
@@ -46,14 +46,14 @@ def step(state, action, reward, next_state, *, terminated=False, truncated=False
 class TestSpaces:
     @given(discrete_spaces())
     def test_every_index_is_a_label_of_the_space_and_back(self, space):
-        labels = Labels(space, "action")
+        labels = SpaceIndex(space, "action")
         for index in range(labels.size):
             assert space.contains(labels.label(index))
             assert labels.index(labels.label(index)) == index
 
     @given(discrete_spaces())
     def test_many_labels_are_numbered_as_each_alone(self, space):
-        labels = Labels(space, "action")
+        labels = SpaceIndex(space, "action")
         indices = np.arange(labels.size)[::-1]
         together = labels.labels(indices)
         assert [space.contains(label) for label in together] == [True] * labels.size
@@ -62,21 +62,21 @@ class TestSpaces:
     @pytest.mark.parametrize("bad", [-6, 2**40])
     @given(space=discrete_spaces())
     def test_one_label_outside_the_space_among_many_is_named(self, space, bad):
-        labels = Labels(space, "action")
+        labels = SpaceIndex(space, "action")
         many = labels.labels(np.zeros(3, dtype=np.int64)).copy()
         many[1] = bad
         with pytest.raises(AgentError, match=rf"(?s)action .*{bad}.* is not in the space"):
             labels.indices(many)
 
     def test_a_space_too_large_to_be_listed_is_numbered_all_the_same(self):
-        labels = Labels(spaces.MultiDiscrete([1000] * 6, start=[3] * 6), "observation")
+        labels = SpaceIndex(spaces.MultiDiscrete([1000] * 6, start=[3] * 6), "observation")
         last = np.full(6, 1002)
         assert labels.index(last) == 10**18 - 1
         assert labels.label(10**18 - 1).tolist() == last.tolist()
         assert labels.indices(np.stack([last, last])).tolist() == [10**18 - 1] * 2
 
     def test_numbers_with_a_fraction_are_refused(self):
-        labels = Labels(spaces.MultiDiscrete([2, 2]), "observation")
+        labels = SpaceIndex(spaces.MultiDiscrete([2, 2]), "observation")
         with pytest.raises(AgentError, match="is not in the space"):
             labels.index(np.array([0.5, 1.0]))
         with pytest.raises(AgentError, match="is not in the space"):
@@ -87,14 +87,14 @@ class TestSpaces:
         assert space_from_json(space_to_json(space)) == space
 
     def test_joint_labels_are_numbered_in_c_order(self):
-        labels = Labels(spaces.MultiDiscrete([4, 2]), "action")
+        labels = SpaceIndex(spaces.MultiDiscrete([4, 2]), "action")
         assert labels.index(np.array([3, 1])) == 7
         assert labels.index(np.array([1, 0])) == 2
 
     @pytest.mark.parametrize("label", [np.array([2, 0]), np.array([0, -1]), np.array([0])])
     def test_a_label_outside_the_space_is_refused(self, label):
         with pytest.raises(AgentError, match=r"observation .* is not in the space"):
-            Labels(spaces.MultiDiscrete([2, 2]), "observation").index(label)
+            SpaceIndex(spaces.MultiDiscrete([2, 2]), "observation").index(label)
 
     def test_more_states_than_can_be_numbered_are_refused(self):
         with pytest.raises(AgentError, match=r"has 1\.0e\+20 elements"):

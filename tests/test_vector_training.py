@@ -483,7 +483,7 @@ class TestArrays:
         for learned in tables:
             for step in steps:
                 for t in map(step.transition, range(step.rewards.size)):
-                    learned.improve(t.observation, t.action, t.reward, step_size)
+                    learned.td_update(t.observation, t.action, t.reward, step_size)
         assert np.array_equal(tables[0].rows(every), tables[1].rows(every))
         for state, action in itertools.product(range(N_STATES), range(N_ACTIONS)):
             assert tables[0].updates(state, action) == tables[1].updates(state, action)

@@ -12,7 +12,7 @@ from rldf_agents.interruption import DeferredInterrupt
 from rldf_agents.protocols import Callback, Environment, Episode, Learner, Step
 
 
-def ends_the_run(answer: bool | None) -> bool:
+def requests_stop(answer: bool | None) -> bool:
     """Return whether a callback's answer is False: Python's own, or NumPy's of a comparison."""
     return answer is not None and not answer
 
@@ -31,20 +31,20 @@ class CallbackList:
         self._ended = False
 
     @property
-    def go_on(self) -> bool:
+    def should_continue(self) -> bool:
         """Whether nobody has ended the run."""
         return not (self._ended or self._interrupt.requested)
 
-    def hear_step(self, step: Step) -> None:
+    def on_step(self, step: Step) -> None:
         """Tell all of a step."""
         for callback in self.callbacks:
-            if ends_the_run(callback.on_step(step)):
+            if requests_stop(callback.on_step(step)):
                 self._ended = True
 
-    def hear_episode(self, episode: Episode) -> None:
+    def on_episode(self, episode: Episode) -> None:
         """Tell all of a finished episode."""
         for callback in self.callbacks:
-            if ends_the_run(callback.on_episode_end(episode)):
+            if requests_stop(callback.on_episode_end(episode)):
                 self._ended = True
 
 

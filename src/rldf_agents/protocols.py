@@ -11,10 +11,10 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-Label: TypeAlias = int | np.integer[Any] | npt.NDArray[np.integer[Any]]
+DiscreteValue: TypeAlias = int | np.integer[Any] | npt.NDArray[np.integer[Any]]
 """An observation or an action: an integer (Discrete) or an int array [n_axes] (MultiDiscrete)."""
 
-LabelArray: TypeAlias = npt.NDArray[np.integer[Any]]
+DiscreteArray: TypeAlias = npt.NDArray[np.integer[Any]]
 """Observations or actions of several sub-environments: int [n] or [n, n_axes]."""
 
 SingleEnvironment: TypeAlias = gym.Env[Any, Any]
@@ -27,10 +27,10 @@ Environment: TypeAlias = SingleEnvironment | VectorEnvironment
 class Transition(NamedTuple):
     """All that a learner sees of one step: neither ``info`` nor the environment itself."""
 
-    observation: Label
-    action: Label
+    observation: DiscreteValue
+    action: DiscreteValue
     reward: float
-    next_observation: Label
+    next_observation: DiscreteValue
     terminated: bool
     truncated: bool
 
@@ -44,10 +44,10 @@ class Transitions(NamedTuple):
 
     sub_envs: npt.NDArray[np.int64]
     """Ascending, int64 [n]."""
-    observations: LabelArray
-    actions: LabelArray
+    observations: DiscreteArray
+    actions: DiscreteArray
     rewards: npt.NDArray[np.float64]
-    next_observations: LabelArray
+    next_observations: DiscreteArray
     """What each action led to; at the end of an episode its last observation."""
     terminated: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
@@ -100,9 +100,9 @@ class VectorProgress:
     autoreset_mode: str
     first_episode: int
     """Number of the first episode: the reset was seeded with it."""
-    actions: list[LabelArray] = field(default_factory=list)
+    actions: list[DiscreteArray] = field(default_factory=list)
     """Of every step, [num_envs] or [num_envs, n_axes] in the smallest integer type that fits."""
-    observations: LabelArray | None = None
+    observations: DiscreteArray | None = None
     """What the next actions are chosen for, [num_envs] or [num_envs, n_axes]."""
 
 
@@ -119,8 +119,8 @@ class Progress:
     seed: int | None = None
     timesteps: int = 0
     episodes: int = 0
-    actions: list[Label] = field(default_factory=list)
-    observation: Label | None = None
+    actions: list[DiscreteValue] = field(default_factory=list)
+    observation: DiscreteValue | None = None
     vector: VectorProgress | None = None
 
 
@@ -148,7 +148,7 @@ class Learner(Protocol):
         What was learned is kept either way.
         """
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the action to take now, exploring, in sub-environment ``sub_env``.
 
         A single environment is sub-environment 0. What spans steps (the next action of SARSA, a
@@ -158,7 +158,9 @@ class Learner(Protocol):
     def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Learn from one step of sub-environment ``sub_env`` and count it."""
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return an action and, as Stable-Baselines3 does, a hidden state (none here).
 
         Drawing from the policy here leaves the random numbers of training untouched.
@@ -189,8 +191,8 @@ class VectorLearner(Protocol):
     """
 
     def select_actions(
-        self, observations: LabelArray, sub_envs: npt.NDArray[np.int64]
-    ) -> LabelArray:
+        self, observations: DiscreteArray, sub_envs: npt.NDArray[np.int64]
+    ) -> DiscreteArray:
         """Return the actions to take now, exploring; row i in sub-environment sub_envs[i]."""
 
     def update_all(self, transitions: Transitions) -> None:

@@ -33,7 +33,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from rldf_agents.callbacks import Checkpoint, ProgressBar, ends_the_run
+from rldf_agents.callbacks import Checkpoint, ProgressBar, requests_stop
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Episode, Step, Transition
 from rldf_gym.actions import FlattenAction
@@ -195,7 +195,7 @@ class CallbackBridge(BaseCallback):
                 answers += [listener.on_episode_end(episode) for listener in self._listeners]
                 self._under_way[sub_env] = self._next_episode()
         self._log()
-        return not any(map(ends_the_run, answers))
+        return not any(map(requests_stop, answers))
 
     def _log(self) -> None:
         # Not at the end of a rollout: DQN writes its log before that, when an episode ends.

@@ -16,21 +16,21 @@ from collections.abc import Sequence
 import gymnasium as gym
 import numpy as np
 
+from rldf_agents.autoreset_adapter import single_spaces
 from rldf_agents.callbacks import CallbackList
 from rldf_agents.errors import AgentError
 from rldf_agents.interruption import DeferredInterrupt
 from rldf_agents.protocols import (
     Callback,
+    DiscreteValue,
     Environment,
     Episode,
-    Label,
     Learner,
     SingleEnvironment,
     Step,
     Transition,
 )
 from rldf_agents.seeding import episode_seed
-from rldf_agents.sub_environments import single_spaces
 from rldf_agents.vector_training import run_vector_steps
 
 
@@ -63,24 +63,24 @@ def train(
     for callback in callbacks:
         callback.on_training_start(learner, env, total_timesteps)
     with DeferredInterrupt() as interrupt:
-        audience = CallbackList(callbacks, interrupt)
+        callback_list = CallbackList(callbacks, interrupt)
         if isinstance(env, gym.vector.VectorEnv):
-            run_vector_steps(learner, env, total_timesteps, audience)
+            run_vector_steps(learner, env, total_timesteps, callback_list)
         else:
-            _run_steps(learner, env, total_timesteps, audience)
+            _run_steps(learner, env, total_timesteps, callback_list)
         for callback in callbacks:
             callback.on_training_end()
 
 
 def _run_steps(
-    learner: Learner, env: SingleEnvironment, total_timesteps: int, audience: CallbackList
+    learner: Learner, env: SingleEnvironment, total_timesteps: int, callbacks: CallbackList
 ) -> None:
     progress = learner.progress
-    while audience.go_on and progress.timesteps < total_timesteps:
+    while callbacks.should_continue and progress.timesteps < total_timesteps:
         index = progress.episodes
         observation, length, total_reward = _begin_episode(learner, env)
         done = False
-        while audience.go_on and not done and progress.timesteps < total_timesteps:
+        while callbacks.should_continue and not done and progress.timesteps < total_timesteps:
             action = learner.select_action(observation)
             result, reward, terminated, truncated, info = env.step(action)
             reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
@@ -91,13 +91,13 @@ def _run_steps(
             learner.update(transition)
             observation, done = next_observation, terminated or truncated
             length, total_reward = length + 1, total_reward + reward
-            if audience.callbacks:
-                audience.hear_step(Step(transition, info, progress.timesteps, index))
+            if callbacks.callbacks:
+                callbacks.on_step(Step(transition, info, progress.timesteps, index))
         if done:
-            audience.hear_episode(Episode(index, length, total_reward, terminated))
+            callbacks.on_episode(Episode(index, length, total_reward, terminated))
 
 
-def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[Label, int, float]:
+def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[DiscreteValue, int, float]:
     """Reset and repeat the actions taken so far: the observation, their number and reward."""
     progress = learner.progress
     if progress.seed is None:
@@ -106,7 +106,7 @@ def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[Label, int
         progress.vector = None
         _warn("its episodes on a vector environment are left unfinished")
     seed = episode_seed(progress.seed, progress.episodes)
-    observation: Label = env.reset(seed=seed)[0]
+    observation: DiscreteValue = env.reset(seed=seed)[0]
     total_reward = 0.0
     for action in progress.actions:
         observation, reward, terminated, truncated, _ = env.step(action)
@@ -122,7 +122,7 @@ def _begin_episode(learner: Learner, env: SingleEnvironment) -> tuple[Label, int
     return _own(observation), len(progress.actions), total_reward
 
 
-def _own(observation: Label) -> Label:
+def _own(observation: DiscreteValue) -> DiscreteValue:
     """Return what the environment cannot change: it may go on using its own array."""
     return observation.copy() if isinstance(observation, np.ndarray) else observation
 

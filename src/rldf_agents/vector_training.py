@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import spaces
 
+from rldf_agents.autoreset_adapter import AutoresetAdapter, EpisodeTracker, autoreset_mode
 from rldf_agents.callbacks import CallbackList
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import (
-    LabelArray,
+    DiscreteArray,
     Learner,
     Progress,
     Step,
@@ -30,18 +31,17 @@ from rldf_agents.protocols import (
     VectorProgress,
 )
 from rldf_agents.seeding import episode_seed
-from rldf_agents.sub_environments import EpisodeCounts, SubEnvironments, autoreset_mode
 
 
 def run_vector_steps(
-    learner: Learner, env: VectorEnvironment, total_timesteps: int, audience: CallbackList
+    learner: Learner, env: VectorEnvironment, total_timesteps: int, callbacks: CallbackList
 ) -> None:
     """Let the learner act and learn in all sub-environments; see ``rldf_agents.training.train``."""
     progress = learner.progress
     together = learner if isinstance(learner, VectorLearner) else _OneByOne(learner)
     idle, compact = _first_actions(env), _smallest_type(env)
     vector, sub_environments, episodes = _begin(progress, env)
-    while audience.go_on and progress.timesteps < total_timesteps:
+    while callbacks.should_continue and progress.timesteps < total_timesteps:
         actions = idle.copy()
         acting = sub_environments.acting
         if acting.size:
@@ -53,15 +53,15 @@ def run_vector_steps(
             together.update_all(transitions)
         vector.actions.append(actions.astype(compact))
         vector.observations = sub_environments.observations
-        if not audience.callbacks:
+        if not callbacks.callbacks:
             continue
         numbers, ended = episodes.count(transitions)
         for row, sub_env in enumerate(acting.tolist()):
             info = sub_environments.info(infos, sub_env, sub_env in ended)
             transition = transitions.transition(row)
-            audience.hear_step(Step(transition, info, before + row + 1, numbers[row], sub_env))
+            callbacks.on_step(Step(transition, info, before + row + 1, numbers[row], sub_env))
             if sub_env in ended:
-                audience.hear_episode(ended[sub_env])
+                callbacks.on_episode(ended[sub_env])
 
 
 class _OneByOne:
@@ -71,8 +71,8 @@ class _OneByOne:
         self._learner = learner
 
     def select_actions(
-        self, observations: LabelArray, sub_envs: npt.NDArray[np.int64]
-    ) -> LabelArray:
+        self, observations: DiscreteArray, sub_envs: npt.NDArray[np.int64]
+    ) -> DiscreteArray:
         """Return one action for each."""
         rows = zip(observations, sub_envs.tolist(), strict=True)
         return np.array([self._learner.select_action(*row) for row in rows])
@@ -85,7 +85,7 @@ class _OneByOne:
 
 def _begin(
     progress: Progress, env: VectorEnvironment
-) -> tuple[VectorProgress, SubEnvironments, EpisodeCounts]:
+) -> tuple[VectorProgress, AutoresetAdapter, EpisodeTracker]:
     """Reset and repeat the actions taken since the reset of the run under way."""
     if progress.seed is None:
         raise AgentError("the learner has no seed: its start_run must set progress.seed")
@@ -117,15 +117,15 @@ def _begin(
 
 def _reset(
     seed: int, first_episode: int, env: VectorEnvironment
-) -> tuple[SubEnvironments, EpisodeCounts]:
-    sub_environments = SubEnvironments(env, episode_seed(seed, first_episode))
-    return sub_environments, EpisodeCounts(env.num_envs, first_episode)
+) -> tuple[AutoresetAdapter, EpisodeTracker]:
+    sub_environments = AutoresetAdapter(env, episode_seed(seed, first_episode))
+    return sub_environments, EpisodeTracker(env.num_envs, first_episode)
 
 
-def _first_actions(env: VectorEnvironment) -> LabelArray:
+def _first_actions(env: VectorEnvironment) -> DiscreteArray:
     """Return the first action of the space for everyone: what is sent where none is heeded."""
     space: Any = env.single_action_space
-    first: LabelArray = np.asarray(space.start, dtype=space.dtype)
+    first: DiscreteArray = np.asarray(space.start, dtype=space.dtype)
     return np.repeat(first[np.newaxis], env.num_envs, axis=0)
 
 

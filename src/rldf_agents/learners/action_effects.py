@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from rldf_agents.learners.labels import Position, offsets
+from rldf_agents.learners.space_index import Position, offsets
 
 Displacement = tuple[int, ...]
 

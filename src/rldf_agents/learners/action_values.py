@@ -42,7 +42,9 @@ class ActionValues(Protocol):
     def updates(self, state: int, action: int) -> int:
         """Return how often one value was updated."""
 
-    def improve(self, state: int, action: int, target: float, step_size: StepSizeSchedule) -> None:
+    def td_update(
+        self, state: int, action: int, target: float, step_size: StepSizeSchedule
+    ) -> None:
         """Move Q(s, a) the step of this update towards its target, and count the update."""
 
     def tensors(self) -> Tensors:
@@ -86,7 +88,9 @@ class DenseActionValues:
         """Return how often one value was updated."""
         return int(self.counts[state, action])
 
-    def improve(self, state: int, action: int, target: float, step_size: StepSizeSchedule) -> None:
+    def td_update(
+        self, state: int, action: int, target: float, step_size: StepSizeSchedule
+    ) -> None:
         """Move Q(s, a) the step of this update towards its target, and count the update."""
         visits = self.counts.item(state, action) + 1
         old = self.values.item(state, action)
@@ -141,7 +145,9 @@ class SparseActionValues:
         """Return how often one value was updated."""
         return self._counts[state][action] if state in self._counts else 0
 
-    def improve(self, state: int, action: int, target: float, step_size: StepSizeSchedule) -> None:
+    def td_update(
+        self, state: int, action: int, target: float, step_size: StepSizeSchedule
+    ) -> None:
         """Move Q(s, a) the step of this update towards its target, and count the update."""
         alpha = step_size(self.updates(state, action) + 1)
         old = self._values.get(state, self._initial_row)[action]

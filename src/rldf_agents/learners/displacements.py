@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.labels import Position
+from rldf_agents.learners.space_index import Position
 
 
 class Displacements:

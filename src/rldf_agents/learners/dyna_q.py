@@ -13,11 +13,11 @@ import numpy.typing as npt
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors, make_action_values
-from rldf_agents.learners.labels import Labels
 from rldf_agents.learners.prioritised_sweeping import Outcome, PrioritisedSweeping
-from rldf_agents.learners.run import Run
+from rldf_agents.learners.run_state import RunState
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.protocols import Environment, Label, Progress, Transition
+from rldf_agents.learners.space_index import SpaceIndex
+from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
 from rldf_agents.schedules import EpsilonSchedule, epsilon_schedule
 from rldf_agents.training import train
 
@@ -123,9 +123,9 @@ class DynaQ:
             gamma, epsilon_schedule(epsilon), optimism, planning_updates, threshold
         )
         self.observation_space, self.action_space = observation_space, action_space
-        self._observations = Labels(observation_space, "observation")
-        self._actions = Labels(action_space, "action")
-        self._run = Run(self._observations, self._actions)
+        self._observations = SpaceIndex(observation_space, "observation")
+        self._actions = SpaceIndex(action_space, "action")
+        self._run = RunState(self._observations, self._actions)
         self._values = make_action_values(self._observations.size, self._actions.size, 0.0)
         self._sweeping = PrioritisedSweeping(self._values, gamma, threshold)
         self._met: set[int] = set()
@@ -142,7 +142,7 @@ class DynaQ:
         """Seed and counters of the run."""
         return self._run.progress
 
-    def action_values(self, observation: Label) -> npt.NDArray[np.float64]:
+    def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order; 0 in a state not met."""
         return np.array(self._values.row(self._observations.index(observation)))
 
@@ -151,7 +151,7 @@ class DynaQ:
         if self._run.start(seed):
             self._arrivals.clear()
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return an epsilon-greedy action, ties broken by the rules of the class's docstring."""
         state = self._observations.index(observation)
         self._meet(state, self._highest_reward)
@@ -185,7 +185,9 @@ class DynaQ:
             self._arrivals[sub_env] = _Arrival(action, reward)
         self._run.record(transition, sub_env)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the first greedy action, or without ``deterministic`` one as it explores."""
         state = self._observations.index(observation)
         if deterministic:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.learners.action_effects import ActionEffects
-from rldf_agents.learners.labels import Position, offsets
+from rldf_agents.learners.space_index import Position, offsets
 
 Pair = tuple[int, int]
 """State and action."""
@@ -36,8 +36,8 @@ class Paths(NamedTuple):
 class ExploredGraph:
     """The states met so far, joined by what actions did, or should do where not tried.
 
-    States are numbered as by ``Labels``. What was tried counts as it last turned out; what was not
-    is predicted by the displacement of the action.
+    ``SpaceIndex`` numbers the states. A pair that was tried leads where it last led; for others
+    the displacement of the action predicts it.
 
     Args:
         sizes: values on each axis of the observation.

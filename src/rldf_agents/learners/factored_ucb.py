@@ -17,10 +17,10 @@ from rldf_agents.learners.additive_reward import AdditiveReward
 from rldf_agents.learners.explored_graph import ExploredGraph
 from rldf_agents.learners.frontier_planning import FrontierPlanner
 from rldf_agents.learners.goal_paths import first_step, goal_groups
-from rldf_agents.learners.labels import Labels
-from rldf_agents.learners.run import Run
+from rldf_agents.learners.run_state import RunState
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.protocols import Environment, Label, Progress, Transition
+from rldf_agents.learners.space_index import SpaceIndex
+from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
 from rldf_agents.training import train
 
 _MOST_VALUES = 5_000
@@ -140,9 +140,9 @@ class FactoredUCB:
     ) -> None:
         self._settings = FactoredUCBSettings(confidence, noise, state_cost, step_cost)
         self.observation_space, self.action_space = observation_space, action_space
-        self._observations = Labels(observation_space, "observation")
-        self._actions = Labels(action_space, "action")
-        self._run = Run(self._observations, self._actions)
+        self._observations = SpaceIndex(observation_space, "observation")
+        self._actions = SpaceIndex(action_space, "action")
+        self._run = RunState(self._observations, self._actions)
         sizes = self._observations.sizes
         _require_size("values on the axes of its observations", sum(sizes), _MOST_VALUES)
         _require_size("actions", self._actions.size, _MOST_ACTIONS)
@@ -170,7 +170,7 @@ class FactoredUCB:
         if self._run.start(seed):
             self._plans.clear()
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the next action on the way to the most promising state."""
         state = self._observations.index(observation)
         if state not in self._graph:
@@ -203,7 +203,9 @@ class FactoredUCB:
             self._plans.pop(sub_env, None)
         self._run.record(transition, sub_env)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the action that training would take now, or with ``deterministic`` the best known.
 
         The latter leads by the shortest way known or predicted to the terminal state that paid

@@ -10,7 +10,7 @@ import numpy as np
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.labels import Position
+from rldf_agents.learners.space_index import Position
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class GradientSettings:
             raise AgentError(f"noise is {self.noise}: give a finite number of at least 0")
 
 
-class FeedbackField:
+class RewardGrid:
     """The feedback seen so far for arriving at the positions of a grid.
 
     Args:

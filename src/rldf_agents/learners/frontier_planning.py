@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from rldf_agents.learners.additive_reward import AdditiveReward
 from rldf_agents.learners.explored_graph import ExploredGraph, Pair, Paths
-from rldf_agents.learners.goal_paths import Reach
-from rldf_agents.learners.labels import Position
+from rldf_agents.learners.goal_paths import StepBound
+from rldf_agents.learners.space_index import Position
 
 _N_CANDIDATES = 4
 """Promising states that are weighed against the way to them."""
@@ -63,7 +63,7 @@ class FrontierPlanner:
         state that pays more than all this promises. Where nothing of it is left, a pair of state
         and action never tried, then the best state known.
         """
-        weighing = _Weighing(self, graph, model, start, random)
+        weighing = _OptionScorer(self, graph, model, start, random)
         best = max(weighing.options(), key=lambda option: option.score, default=None)
         if best is None:
             best = _untried(graph, weighing.paths) or _best_known(graph, weighing.paths)
@@ -73,7 +73,7 @@ class FrontierPlanner:
         return actions or [int(random.integers(len(graph.effects.displacements)))]
 
 
-class _Weighing:
+class _OptionScorer:
     """One decision: everything that could be done, with its score."""
 
     def __init__(
@@ -87,7 +87,7 @@ class _Weighing:
         self._graph, self._start = graph, start
         self._state_cost = planner.state_cost * model.scale
         self._step_cost = planner.step_cost * model.scale
-        self._reach = Reach(graph.effects.displacements, len(graph.position(start)))
+        self._reach = StepBound(graph.effects.displacements, len(graph.position(start)))
         self._tie = _TIE * model.scale
         self._random = random
         self.paths = graph.paths(start)

@@ -20,7 +20,7 @@ _MOST_EXPANDED = 20_000
 """States looked at in search of a way."""
 
 
-class Reach:
+class StepBound:
     """How many steps it takes at least from here to there, by what is known of the actions."""
 
     def __init__(self, displacements: Sequence[Displacement | None], n_axes: int) -> None:
@@ -75,7 +75,7 @@ def first_step(graph: ExploredGraph, start: int, goals: Sequence[int]) -> int | 
     States not met are passed too, other terminal states are not. Steps never tried may turn out
     otherwise than predicted, and are avoided unless the actions are known to be regular.
     """
-    reach = Reach(graph.effects.displacements, len(graph.position(start)))
+    reach = StepBound(graph.effects.displacements, len(graph.position(start)))
     ends, positions = frozenset(goals), graph.positions(goals)
 
     def remaining(state: int) -> float:

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.labels import Labels
-from rldf_agents.learners.run import Run
+from rldf_agents.learners.run_state import RunState
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
-from rldf_agents.protocols import Label, Transition
+from rldf_agents.learners.space_index import SpaceIndex
+from rldf_agents.protocols import DiscreteValue, Transition
 from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule
 
 _MOST_WEIGHTS = 10**8
@@ -61,10 +61,10 @@ class LinearActionValues:
         action_space: gym.Space[Any],
         settings: LinearSettings,
     ) -> None:
-        self.observations = Labels(observation_space, "observation")
-        self.actions = Labels(action_space, "action")
+        self.observations = SpaceIndex(observation_space, "observation")
+        self.actions = SpaceIndex(action_space, "action")
         self.settings = settings
-        self.run = Run(self.observations, self.actions)
+        self.run = RunState(self.observations, self.actions)
         sizes = self.observations.sizes
         shape = sum(sizes), self.actions.size
         if math.prod(shape) > _MOST_WEIGHTS:
@@ -84,7 +84,7 @@ class LinearActionValues:
         values: npt.NDArray[np.float64] = self.weights[self._features(state)].sum(axis=0)
         return values
 
-    def explore(self, state: int, random: np.random.Generator) -> int:
+    def epsilon_greedy(self, state: int, random: np.random.Generator) -> int:
         """Return an action, epsilon-greedy on value plus bonus, ties broken at random."""
         settings = self.settings
         if random.random() < settings.epsilon(self.run.progress.timesteps):
@@ -96,7 +96,7 @@ class LinearActionValues:
         best = np.flatnonzero(values >= values.max() - 1e-12 * np.abs(values).max())
         return int(best[random.integers(best.size)] if best.size > 1 else best[0])
 
-    def improve(self, state: int, action: int, target: float) -> None:
+    def td_update(self, state: int, action: int, target: float) -> None:
         """Move Q(s, a) a step of alpha towards the target, shared alike by the axes.
 
         Raises:
@@ -110,12 +110,12 @@ class LinearActionValues:
         alpha = self.settings.step_size(int(self.counts[features, action].min()))
         self.weights[features, action] += alpha / features.size * error
 
-    def predict(self, observation: Label, deterministic: bool) -> Label:
+    def predict(self, observation: DiscreteValue, deterministic: bool) -> DiscreteValue:
         """Return the first greedy action, or one drawn from the policy as it now explores."""
         state = self.observations.index(observation)
         if deterministic:
             return self.actions.label(int(self.row(state).argmax()))
-        return self.actions.label(self.explore(state, self.run.prediction_random))
+        return self.actions.label(self.epsilon_greedy(state, self.run.prediction_random))
 
     def pair(self, transition: Transition) -> tuple[int, int]:
         """Return the numbers of state and action."""

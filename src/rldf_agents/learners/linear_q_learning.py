@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rldf_agents.learners.linear import LinearActionValues, LinearSettings
 from rldf_agents.learners.saved_file import read_learner
-from rldf_agents.protocols import Environment, Label, Progress, Transition
+from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
 from rldf_agents.schedules import (
     EpsilonSchedule,
     StepSizeSchedule,
@@ -82,7 +82,7 @@ class LinearQLearning:
         """Seed and counters of the run."""
         return self._values.run.progress
 
-    def action_values(self, observation: Label) -> npt.NDArray[np.float64]:
+    def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order."""
         return self._values.row(self._values.observations.index(observation))
 
@@ -90,11 +90,11 @@ class LinearQLearning:
         """Begin the run of this seed, or go on with the one under way."""
         self._values.run.start(seed)
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return an exploring action."""
         values = self._values
         state = values.observations.index(observation)
-        return values.actions.label(values.explore(state, values.run.random))
+        return values.actions.label(values.epsilon_greedy(state, values.run.random))
 
     def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Learn from one step and count it."""
@@ -103,10 +103,12 @@ class LinearQLearning:
         if not transition.terminated:
             following = values.observations.index(transition.next_observation)
             target += values.settings.gamma * float(values.row(following).max())
-        values.improve(*values.pair(transition), target)
+        values.td_update(*values.pair(transition), target)
         values.run.record(transition, sub_env)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the greedy action, or without ``deterministic`` an exploring one."""
         return self._values.predict(observation, deterministic), None
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from rldf_agents.learners.linear import LinearActionValues, LinearSettings
 from rldf_agents.learners.saved_file import read_learner
-from rldf_agents.protocols import Environment, Label, Progress, Transition
+from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
 from rldf_agents.schedules import (
     EpsilonSchedule,
     StepSizeSchedule,
@@ -72,7 +72,7 @@ class LinearSARSA:
         """Seed and counters of the run."""
         return self._values.run.progress
 
-    def action_values(self, observation: Label) -> npt.NDArray[np.float64]:
+    def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order."""
         return self._values.row(self._values.observations.index(observation))
 
@@ -81,13 +81,13 @@ class LinearSARSA:
         if self._values.run.start(seed):
             self._chosen.clear()
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the action that the last update drew for this observation, or draw one."""
         values = self._values
         state = values.observations.index(observation)
         chosen_state, action = self._chosen.get(sub_env, (-1, -1))
         if chosen_state != state:
-            action = values.explore(state, values.run.random)
+            action = values.epsilon_greedy(state, values.run.random)
         return values.actions.label(action)
 
     def update(self, transition: Transition, sub_env: int = 0) -> None:
@@ -97,14 +97,16 @@ class LinearSARSA:
         self._chosen.pop(sub_env, None)
         if not transition.terminated:
             following = values.observations.index(transition.next_observation)
-            action = values.explore(following, values.run.random)
+            action = values.epsilon_greedy(following, values.run.random)
             target += values.settings.gamma * float(values.row(following)[action])
             if not transition.truncated:
                 self._chosen[sub_env] = following, action
-        values.improve(*values.pair(transition), target)
+        values.td_update(*values.pair(transition), target)
         values.run.record(transition, sub_env)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the greedy action, or without ``deterministic`` an exploring one."""
         return self._values.predict(observation, deterministic), None
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.displacements import Displacements
-from rldf_agents.learners.finite_differences import FeedbackField, GradientSettings
-from rldf_agents.learners.labels import Labels, Position, offsets
-from rldf_agents.learners.run import Run
+from rldf_agents.learners.finite_differences import GradientSettings, RewardGrid
+from rldf_agents.learners.run_state import RunState
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.protocols import Environment, Label, Progress, Transition
+from rldf_agents.learners.space_index import Position, SpaceIndex, offsets
+from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
 from rldf_agents.training import train
 
 
@@ -87,11 +87,11 @@ class NoisyDiffusionGradient:
     ) -> None:
         self._settings = GradientSettings(stride, noise, perturbation)
         self.observation_space, self.action_space = observation_space, action_space
-        self._observations = Labels(observation_space, "observation")
-        self._actions = Labels(action_space, "action")
-        self._run = Run(self._observations, self._actions)
+        self._observations = SpaceIndex(observation_space, "observation")
+        self._actions = SpaceIndex(action_space, "action")
+        self._run = RunState(self._observations, self._actions)
         self._displacements = Displacements(self._actions.sizes)
-        self._field = FeedbackField(self._observations.sizes)
+        self._field = RewardGrid(self._observations.sizes)
         self._walks: dict[int, _Walk] = {}
         """By sub-environment."""
         self._plateaus = 0
@@ -112,7 +112,7 @@ class NoisyDiffusionGradient:
         """How many ascents of the run ended lower than they began."""
         return self._divergences
 
-    def gradient(self, observation: Label) -> npt.NDArray[np.float64]:
+    def gradient(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Δf, float64 [n_axes], of the feedback seen so far; 0 where that is not enough."""
         position = self._position(observation)
         axes = range(len(self._field.sizes))
@@ -124,7 +124,7 @@ class NoisyDiffusionGradient:
             self._walks.clear()
             self._plateaus = self._divergences = 0
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the next move of the probe or ascent under way, or begin one."""
         position = self._position(observation)
         walk = self._walks.setdefault(sub_env, _Walk())
@@ -157,7 +157,9 @@ class NoisyDiffusionGradient:
             del self._walks[sub_env]
         self._run.record(transition, sub_env)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the move to the neighbour with the highest feedback seen so far.
 
         Where several are equal, the first, or without ``deterministic`` any of them; where no
@@ -266,5 +268,5 @@ class NoisyDiffusionGradient:
         moves = self._moves(position)
         return next((action for action, neighbour in moves if neighbour == place), None)
 
-    def _position(self, label: Label) -> Position:
+    def _position(self, label: DiscreteValue) -> Position:
         return offsets(self._observations.index(label), self._observations.sizes)

@@ -13,9 +13,9 @@ from rldf_agents.learners.action_values import Indices
 from rldf_agents.learners.saved_file import read_learner
 from rldf_agents.learners.tabular import Table, TabularSettings
 from rldf_agents.protocols import (
+    DiscreteArray,
+    DiscreteValue,
     Environment,
-    Label,
-    LabelArray,
     Progress,
     Transition,
     Transitions,
@@ -89,7 +89,7 @@ class QLearning:
         """Seed and counters of the run."""
         return self._table.run.progress
 
-    def action_values(self, observation: Label) -> npt.NDArray[np.float64]:
+    def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order."""
         table = self._table
         return np.array(table.values.row(table.observations.index(observation)))
@@ -98,11 +98,11 @@ class QLearning:
         """Begin the run of this seed, or go on with the one under way."""
         self._table.run.start(seed)
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return an epsilon-greedy action, ties broken at random."""
         table = self._table
         state = table.observations.index(observation)
-        return table.actions.label(table.explore(state, table.run.random))
+        return table.actions.label(table.epsilon_greedy(state, table.run.random))
 
     def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Learn from one step and count it."""
@@ -112,14 +112,14 @@ class QLearning:
         if not transition.terminated:
             following = table.observations.index(transition.next_observation)
             target += table.settings.gamma * max(table.values.row(following))
-        table.improve(state, action, target)
+        table.td_update(state, action, target)
         table.run.record(transition, sub_env)
 
-    def select_actions(self, observations: LabelArray, sub_envs: Indices) -> LabelArray:
+    def select_actions(self, observations: DiscreteArray, sub_envs: Indices) -> DiscreteArray:
         """Return epsilon-greedy actions, ties broken at random."""
         table = self._table
         states = table.observations.indices(observations)
-        return table.actions.labels(table.explore_all(states, table.run.random))
+        return table.actions.labels(table.epsilon_greedy_all(states, table.run.random))
 
     def update_all(self, transitions: Transitions) -> None:
         """Learn from one step of all sub-environments, targets first, and count it."""
@@ -128,10 +128,12 @@ class QLearning:
         following = table.observations.indices(transitions.next_observations[going])
         targets = transitions.rewards.copy()
         targets[going] += table.settings.gamma * table.values.rows(following).max(axis=1)
-        table.improve_all(transitions, targets)
+        table.td_update_all(transitions, targets)
         table.run.record_all(transitions)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the greedy action, or without ``deterministic`` an epsilon-greedy one."""
         return self._table.predict(observation, deterministic), None
 

@@ -9,13 +9,13 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.labels import Labels
-from rldf_agents.learners.run import Run
+from rldf_agents.learners.run_state import RunState
 from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.learners.space_index import SpaceIndex
 from rldf_agents.protocols import (
+    DiscreteArray,
+    DiscreteValue,
     Environment,
-    Label,
-    LabelArray,
     Progress,
     Transition,
     Transitions,
@@ -38,9 +38,9 @@ class RandomAgent:
 
     def __init__(self, observation_space: gym.Space[Any], action_space: gym.Space[Any]) -> None:
         self.observation_space, self.action_space = observation_space, action_space
-        self._observations = Labels(observation_space, "observation")
-        self._actions = Labels(action_space, "action")
-        self._run = Run(self._observations, self._actions)
+        self._observations = SpaceIndex(observation_space, "observation")
+        self._actions = SpaceIndex(action_space, "action")
+        self._run = RunState(self._observations, self._actions)
 
     @property
     def progress(self) -> Progress:
@@ -51,7 +51,7 @@ class RandomAgent:
         """Begin the run of this seed, or go on with the one under way."""
         self._run.start(seed)
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return a random action."""
         return self._actions.label(int(self._run.random.integers(self._actions.size)))
 
@@ -60,8 +60,8 @@ class RandomAgent:
         self._run.record(transition, sub_env)
 
     def select_actions(
-        self, observations: LabelArray, sub_envs: npt.NDArray[np.int64]
-    ) -> LabelArray:
+        self, observations: DiscreteArray, sub_envs: npt.NDArray[np.int64]
+    ) -> DiscreteArray:
         """Return one random action each."""
         return self._actions.labels(
             self._run.random.integers(self._actions.size, size=sub_envs.size)
@@ -71,7 +71,9 @@ class RandomAgent:
         """Count one step of all sub-environments."""
         self._run.record_all(transitions)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return a random action, or with ``deterministic`` the first one."""
         if deterministic:
             return self._actions.label(0), None

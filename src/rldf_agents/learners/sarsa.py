@@ -14,9 +14,9 @@ from rldf_agents.learners.action_values import Indices
 from rldf_agents.learners.saved_file import read_learner
 from rldf_agents.learners.tabular import Table, TabularSettings
 from rldf_agents.protocols import (
+    DiscreteArray,
+    DiscreteValue,
     Environment,
-    Label,
-    LabelArray,
     Progress,
     Transition,
     Transitions,
@@ -106,7 +106,7 @@ class SARSA:
         """Seed and counters of the run."""
         return self._table.run.progress
 
-    def action_values(self, observation: Label) -> npt.NDArray[np.float64]:
+    def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order."""
         table = self._table
         return np.array(table.values.row(table.observations.index(observation)))
@@ -116,13 +116,13 @@ class SARSA:
         if self._table.run.start(seed):
             self._chosen = _ChosenActions()
 
-    def select_action(self, observation: Label, sub_env: int = 0) -> Label:
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the action that the last update drew for this observation, or draw one."""
         table = self._table
         state = table.observations.index(observation)
         chosen_state, action = self._chosen.of(sub_env).tolist()
         if chosen_state != state:
-            action = table.explore(state, table.run.random)
+            action = table.epsilon_greedy(state, table.run.random)
         return table.actions.label(action)
 
     def update(self, transition: Transition, sub_env: int = 0) -> None:
@@ -133,20 +133,20 @@ class SARSA:
         following = _NOTHING
         if not transition.terminated:
             next_state = table.observations.index(transition.next_observation)
-            following = next_state, table.explore(next_state, table.run.random)
+            following = next_state, table.epsilon_greedy(next_state, table.run.random)
             target += table.settings.gamma * table.values.row(next_state)[following[1]]
-        table.improve(state, action, target)
+        table.td_update(state, action, target)
         table.run.record(transition, sub_env)
         self._chosen.keep(sub_env, _NOTHING if transition.truncated else following)
 
-    def select_actions(self, observations: LabelArray, sub_envs: Indices) -> LabelArray:
+    def select_actions(self, observations: DiscreteArray, sub_envs: Indices) -> DiscreteArray:
         """Return the actions that the last update drew for these observations, or draw some."""
         table = self._table
         states = table.observations.indices(observations)
         chosen = self._chosen.of(sub_envs)
         actions = chosen[:, 1]
         new = chosen[:, 0] != states
-        actions[new] = table.explore_all(states[new], table.run.random)
+        actions[new] = table.epsilon_greedy_all(states[new], table.run.random)
         return table.actions.labels(actions)
 
     def update_all(self, transitions: Transitions) -> None:
@@ -154,18 +154,20 @@ class SARSA:
         table = self._table
         going = ~transitions.terminated
         next_states = table.observations.indices(transitions.next_observations[going])
-        next_actions = table.explore_all(next_states, table.run.random)
+        next_actions = table.epsilon_greedy_all(next_states, table.run.random)
         next_values = table.values.rows(next_states)[np.arange(next_states.size), next_actions]
         targets = transitions.rewards.copy()
         targets[going] += table.settings.gamma * next_values
-        table.improve_all(transitions, targets)
+        table.td_update_all(transitions, targets)
         table.run.record_all(transitions)
         chosen = np.full((going.size, 2), _NOTHING)
         chosen[going] = np.stack([next_states, next_actions], axis=1)
         chosen[transitions.truncated] = _NOTHING
         self._chosen.keep(transitions.sub_envs, chosen)
 
-    def predict(self, observation: Label, deterministic: bool = False) -> tuple[Label, None]:
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
         """Return the greedy action, or without ``deterministic`` an epsilon-greedy one."""
         return self._table.predict(observation, deterministic), None
 

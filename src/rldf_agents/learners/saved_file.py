@@ -12,12 +12,12 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from rldf_agents.autoreset_adapter import single_spaces
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.labels import DiscreteSpace, space_from_json, space_to_json
+from rldf_agents.learners.space_index import DiscreteSpace, space_from_json, space_to_json
 from rldf_agents.protocols import Environment
 from rldf_agents.schedules import schedule_from_json, schedule_to_json
-from rldf_agents.sub_environments import single_spaces
 
 _SUFFIX = ".safetensors"
 _KEY = "rldf_agents"

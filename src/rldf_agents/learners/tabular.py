@@ -12,10 +12,10 @@ import numpy as np
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Indices, Values, make_action_values
-from rldf_agents.learners.labels import Labels
-from rldf_agents.learners.run import Run
+from rldf_agents.learners.run_state import RunState
 from rldf_agents.learners.saved_file import SavedLearner, write_learner
-from rldf_agents.protocols import Label, Transition, Transitions
+from rldf_agents.learners.space_index import SpaceIndex
+from rldf_agents.protocols import DiscreteValue, Transition, Transitions
 from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule
 
 
@@ -48,15 +48,15 @@ class Table:
         action_space: gym.Space[Any],
         settings: TabularSettings,
     ) -> None:
-        self.observations = Labels(observation_space, "observation")
-        self.actions = Labels(action_space, "action")
+        self.observations = SpaceIndex(observation_space, "observation")
+        self.actions = SpaceIndex(action_space, "action")
         self.settings = settings
-        self.run = Run(self.observations, self.actions)
+        self.run = RunState(self.observations, self.actions)
         self.values = make_action_values(
             self.observations.size, self.actions.size, settings.initial_value
         )
 
-    def explore(self, state: int, random: np.random.Generator) -> int:
+    def epsilon_greedy(self, state: int, random: np.random.Generator) -> int:
         """Return an action, epsilon-greedy with ties broken at random.
 
         One uniform number decides whether to explore and, rescaled, which action it is: given
@@ -71,7 +71,7 @@ class Table:
             return best[0]
         return best[min(int((draw - epsilon) / (1.0 - epsilon) * len(best)), len(best) - 1)]
 
-    def improve(self, state: int, action: int, target: float) -> None:
+    def td_update(self, state: int, action: int, target: float) -> None:
         """Move Q(s, a) a step towards the target.
 
         Raises:
@@ -79,9 +79,9 @@ class Table:
         """
         if not math.isfinite(target):
             _refuse_target(target)
-        self.values.improve(state, action, target, self.settings.step_size)
+        self.values.td_update(state, action, target, self.settings.step_size)
 
-    def explore_all(self, states: Indices, random: np.random.Generator) -> Indices:
+    def epsilon_greedy_all(self, states: Indices, random: np.random.Generator) -> Indices:
         """Return an action for each state as ``explore`` would, int64 [n]."""
         draws = random.random(states.size)
         epsilon = self.settings.epsilon(self.run.progress.timesteps)
@@ -96,7 +96,7 @@ class Table:
         actions: Indices = (candidates.cumsum(axis=1) > ranks[:, np.newaxis]).argmax(axis=1)
         return actions
 
-    def improve_all(self, transitions: Transitions, targets: Values) -> None:
+    def td_update_all(self, transitions: Transitions, targets: Values) -> None:
         """Move each Q(s, a) a step towards its target, by ascending sub-environment.
 
         Raises:
@@ -107,16 +107,16 @@ class Table:
             _refuse_target(float(targets[~finite][0]))
         states = self.observations.indices(transitions.observations)
         actions = self.actions.indices(transitions.actions)
-        improve, step_size = self.values.improve, self.settings.step_size
+        td_update, step_size = self.values.td_update, self.settings.step_size
         for update in zip(states.tolist(), actions.tolist(), targets.tolist(), strict=True):
-            improve(*update, step_size)
+            td_update(*update, step_size)
 
-    def predict(self, observation: Label, deterministic: bool) -> Label:
+    def predict(self, observation: DiscreteValue, deterministic: bool) -> DiscreteValue:
         """Return the first greedy action, or one drawn from the policy as it now explores."""
         state = self.observations.index(observation)
         if deterministic:
             return self.actions.label(self._best(state)[0])
-        return self.actions.label(self.explore(state, self.run.prediction_random))
+        return self.actions.label(self.epsilon_greedy(state, self.run.prediction_random))
 
     def pair(self, transition: Transition) -> tuple[int, int]:
         """Return the row and column of Q(s, a)."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gymnasium import spaces
 
 from rldf_agents.errors import AgentError
-from rldf_agents.protocols import Label, LabelArray
+from rldf_agents.protocols import DiscreteArray, DiscreteValue
 
 _LARGEST_SIZE = 2**63 - 1
 """Indices are stored as int64."""
@@ -27,7 +27,7 @@ Position = tuple[int, ...]
 """An element as offsets from the start of each axis, from 0."""
 
 
-class Labels:
+class SpaceIndex:
     """The elements of one Discrete or MultiDiscrete space, numbered in C order.
 
     Args:
@@ -64,11 +64,11 @@ class Labels:
             )
         self._first = np.array(self._starts, dtype=np.int64)
         self._known: dict[bytes, int] = {}
-        self._elements: LabelArray | None = None
+        self._elements: DiscreteArray | None = None
         if self.size <= _MOST_KNOWN:
             self._elements = self.labels(np.arange(self.size))
 
-    def index(self, label: Label) -> int:
+    def index(self, label: DiscreteValue) -> int:
         """Return the number of an element, in 0..size-1.
 
         Raises:
@@ -86,15 +86,15 @@ class Labels:
             self._known[key] = index
         return index
 
-    def label(self, index: int) -> Label:
+    def label(self, index: int) -> DiscreteValue:
         """Return the element of a number in 0..size-1, in the type that the space samples."""
         if self._elements is None:
-            element: Label = self.labels(np.array([index]))[0]
+            element: DiscreteValue = self.labels(np.array([index]))[0]
         else:
             element = self._elements[index].copy()
         return element
 
-    def indices(self, labels: LabelArray) -> npt.NDArray[np.int64]:
+    def indices(self, labels: DiscreteArray) -> npt.NDArray[np.int64]:
         """Return the numbers of several elements, int64 [n].
 
         Raises:
@@ -111,7 +111,7 @@ class Labels:
             self._refuse(labels[int(inside.all(axis=1).argmin())])
         return numbers
 
-    def labels(self, indices: npt.NDArray[np.int64]) -> LabelArray:
+    def labels(self, indices: npt.NDArray[np.int64]) -> DiscreteArray:
         """Return the elements of several numbers, [n] or [n, n_axes]."""
         if self._elements is not None:
             return self._elements[indices]
@@ -119,12 +119,12 @@ class Labels:
         parts = (offsets + self._first).astype(self._dtype)
         return parts.reshape(len(indices), *self._shape)
 
-    def restore(self, saved: int | list[Any]) -> Label:
+    def restore(self, saved: int | list[Any]) -> DiscreteValue:
         """Return the element that was saved with ``save_label``."""
-        restored: Label = np.array(saved, dtype=self._dtype)[()]
+        restored: DiscreteValue = np.array(saved, dtype=self._dtype)[()]
         return restored
 
-    def _count_up(self, label: LabelArray) -> int:
+    def _count_up(self, label: DiscreteArray) -> int:
         parts: list[int] = label.ravel().tolist()
         if len(parts) != len(self.sizes) or label.dtype.kind not in "iu":
             self._refuse(label)
@@ -136,7 +136,7 @@ class Labels:
             index = index * count + offset
         return index
 
-    def _refuse(self, label: LabelArray) -> NoReturn:
+    def _refuse(self, label: DiscreteArray) -> NoReturn:
         raise AgentError(f"the {self._role} {label} is not in the space {self.space}")
 
 
@@ -149,7 +149,7 @@ def offsets(index: int, sizes: Sequence[int]) -> Position:
     return tuple(position[::-1])
 
 
-def save_label(label: Label) -> Any:
+def save_label(label: DiscreteValue) -> Any:
     """Return an element of a space as numbers and lists for JSON."""
     return np.asarray(label).tolist()
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from rldf_agents.learners.labels import Labels, save_label
-from rldf_agents.protocols import LabelArray, Progress, Transition, Transitions, VectorProgress
+from rldf_agents.learners.space_index import SpaceIndex, save_label
+from rldf_agents.protocols import DiscreteArray, Progress, Transition, Transitions, VectorProgress
 from rldf_agents.seeding import ACTIONS, PREDICTIONS, stream
 
 
-class Run:
+class RunState:
     """Progress of a run and the random stream its actions come from, saved and resumed together.
 
     Attributes:
@@ -23,7 +23,7 @@ class Run:
             during training does not change the training.
     """
 
-    def __init__(self, observations: Labels, actions: Labels) -> None:
+    def __init__(self, observations: SpaceIndex, actions: SpaceIndex) -> None:
         self._observations = observations
         self._actions = actions
         self.progress = Progress()
@@ -122,13 +122,13 @@ def _vector_from_json(saved: dict[str, Any]) -> VectorProgress:
     )
 
 
-def _pack(array: LabelArray) -> dict[str, Any]:
+def _pack(array: DiscreteArray) -> dict[str, Any]:
     """Return an array as compressed text: a long run has millions of actions."""
     text = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes())).decode()
     return {"dtype": array.dtype.str, "shape": list(array.shape), "zlib": text}
 
 
-def _unpack(packed: dict[str, Any]) -> LabelArray:
+def _unpack(packed: dict[str, Any]) -> DiscreteArray:
     content = zlib.decompress(base64.b64decode(packed["zlib"]))
-    array: LabelArray = np.frombuffer(content, packed["dtype"]).reshape(packed["shape"]).copy()
+    array: DiscreteArray = np.frombuffer(content, packed["dtype"]).reshape(packed["shape"]).copy()
     return array

@@ -16,12 +16,18 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode
 
 from rldf_agents.errors import AgentError
-from rldf_agents.protocols import Environment, Episode, LabelArray, Transitions, VectorEnvironment
+from rldf_agents.protocols import (
+    DiscreteArray,
+    Environment,
+    Episode,
+    Transitions,
+    VectorEnvironment,
+)
 
 Infos = Mapping[str, Any]
 
 
-class SubEnvironments:
+class AutoresetAdapter:
     """A vector environment that tells of real steps only.
 
     Attributes:
@@ -38,14 +44,14 @@ class SubEnvironments:
         self.mode = autoreset_mode(env)
         self._env = env
         self._all = np.arange(env.num_envs)
-        self.observations: LabelArray = np.array(env.reset(seed=seed)[0])
+        self.observations: DiscreteArray = np.array(env.reset(seed=seed)[0])
         self.acting = self._all
 
-    def step(self, actions: LabelArray) -> tuple[Transitions, Infos]:
+    def step(self, actions: DiscreteArray) -> tuple[Transitions, Infos]:
         """Step; return the real steps and the infos of all, in Gymnasium's form."""
         before, sub_envs = self.observations, self.acting
         result, rewards, terminated, truncated, infos = self._env.step(actions)
-        after: LabelArray = np.array(result)  # an environment may go on using its own array
+        after: DiscreteArray = np.array(result)  # an environment may go on using its own array
         done = np.logical_or(terminated, truncated)
         self.observations, self.acting = after, self._all
         if done.any() and self.mode is AutoresetMode.NEXT_STEP:
@@ -75,7 +81,7 @@ class SubEnvironments:
         return _info(infos, sub_env)
 
 
-class EpisodeCounts:
+class EpisodeTracker:
     """Number, length and return of the episode under way in every sub-environment.
 
     Episodes are numbered as they begin, those that begin together by sub-environment.
