@@ -13,13 +13,15 @@ Runs = Annotated[Path, typer.Option(help="Folder of corpora, checkpoints and fin
 Device = Annotated[str, typer.Option(help="Torch device: cpu, cuda, cuda:0, mps.")]
 Steps = Annotated[int, typer.Option(help="Optimiser steps in all.")]
 Batch = Annotated[int, typer.Option(help="Pictures a step.")]
+Rate = Annotated[float, typer.Option(help="Peak learning rate.")]
+Start = Annotated[Path | None, typer.Option(help="Trained model folder to start from.")]
 Seed = Annotated[int, typer.Option(help="Decides initial weights, batches and noise.")]
 
-CORPORA = {  # name: (pictures, seed, share composed tidily)
-    "train": (60_000, 1, 0.67),
-    "judge": (20_000, 2, 0.5),
-    "validation": (4_000, 3, 0.5),
-    "test": (6_000, 4, 0.5),
+CORPORA = {  # name: (pictures, seed, share composed tidily, cut-outs)
+    "train": (60_000, 1, 0.67, "models"),
+    "judge": (20_000, 2, 0.5, "judge"),
+    "validation": (3_000, 3, 0.5, "models"),
+    "test": (7_000, 4, 0.5, "models"),
 }
 RESTORED = 12_000  # pictures of the training corpus that also pass through the autoencoder
 
@@ -31,11 +33,11 @@ def render(
     workers: Annotated[int, typer.Option(help="Processes that render side by side.")] = 2,
 ) -> None:
     """Render every corpus that is not there yet."""
-    from tools.embedded_world.corpus import render_corpus
+    from tools.embedded_world.corpus import CorpusPlan, render_corpus
 
-    for name, (count, seed, tidy_share) in CORPORA.items():
+    for name, plan in CORPORA.items():
         if not (runs / name / "corpus.json").exists():
-            render_corpus(cutouts, runs / name, count, seed, tidy_share, workers)
+            render_corpus(cutouts, runs / name, CorpusPlan(*plan), workers)
 
 
 @app.command()
@@ -110,14 +112,16 @@ def detector(
     device: Device = "cpu",
     steps: Steps = 1_600,
     batch: Batch = 48,
+    rate: Rate = 2e-3,
+    start: Start = None,
     seed: Seed = 0,
 ) -> None:
     """Train the detector of things and people."""
     from tools.embedded_world.detector import save_detector, train_detector
     from tools.embedded_world.training_loop import Plan
 
-    plan = Plan(runs / "detector", steps, 2e-3, seed, device, averaging=0.998)
-    model = train_detector(_picture_source(runs, device), plan, batch)
+    plan = Plan(runs / "detector", steps, rate, seed, device, averaging=0.998)
+    model = train_detector(_picture_source(runs, device), plan, batch, start)
     save_detector(model, runs / "detector" / "shipped")
 
 
@@ -127,6 +131,8 @@ def scene_classifier(
     device: Device = "cpu",
     steps: Steps = 500,
     batch: Batch = 48,
+    rate: Rate = 2e-3,
+    start: Start = None,
     seed: Seed = 0,
 ) -> None:
     """Train the scene classifier."""
@@ -136,8 +142,8 @@ def scene_classifier(
     )
     from tools.embedded_world.training_loop import Plan
 
-    plan = Plan(runs / "scene_classifier", steps, 2e-3, seed, device, averaging=0.99)
-    model = train_scene_classifier(_picture_source(runs, device), plan, batch)
+    plan = Plan(runs / "scene_classifier", steps, rate, seed, device, averaging=0.99)
+    model = train_scene_classifier(_picture_source(runs, device), plan, batch, start)
     save_scene_classifier(model, runs / "scene_classifier" / "shipped")
 
 
@@ -147,6 +153,8 @@ def clip(
     device: Device = "cpu",
     steps: Steps = 1_400,
     batch: Batch = 48,
+    rate: Rate = 1e-3,
+    start: Start = None,
     seed: Seed = 0,
 ) -> None:
     """Train the open_clip model."""
@@ -154,8 +162,8 @@ def clip(
     from tools.embedded_world.training_loop import Plan
 
     shipped = runs / "clip" / "shipped"
-    plan = Plan(runs / "clip", steps, 1e-3, seed, device, averaging=0.998)
-    model = train_clip(_picture_source(runs, device), shipped, plan, batch)
+    plan = Plan(runs / "clip", steps, rate, seed, device, averaging=0.998)
+    model = train_clip(_picture_source(runs, device), shipped, plan, batch, start)
     save_clip(model, shipped)
 
 

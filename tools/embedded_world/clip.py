@@ -1,19 +1,20 @@
 """Trains the open_clip model on pictures and their captions.
 
 Contrastive learning (Radford et al. 2021, arXiv:2103.00020) with hard negatives: a picture's
-caption is told from every sentence of its grammar (in the extended grammar: from all sentences
-that differ from a caption of the batch in one word), since zero-shot reading will ask just that.
+caption competes with every sentence of a small grammar, and with the sentences of a large one that
+differ from a caption of the batch in one word, because zero-shot reading compares the same.
 """
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import open_clip
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -21,9 +22,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from tools.embedded_world.atmosphere import TIMES_OF_DAY, WEATHERS
 from tools.embedded_world.backgrounds import SCENES
 from tools.embedded_world.batches import PictureSource
-from tools.embedded_world.corpus import GRAMMARS, Corpus, sentence
+from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, sentence
 from tools.embedded_world.cutouts import ACTIONS, NOUNS
-from tools.embedded_world.tokenizer import CONTEXT_LENGTH, build_tokenizer
+from tools.embedded_world.styles import STYLE_NAMES
+from tools.embedded_world.tokenizer import CONTEXT_LENGTH, build_tokenizer, moved_embeddings
 from tools.embedded_world.training_loop import Plan, StepRandom, fit
 
 IMAGE_SIDE = 128
@@ -54,53 +56,67 @@ def model_config(vocabulary: int) -> dict[str, Any]:
 PREPROCESSING = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": [IMAGE_SIDE, IMAGE_SIDE]}
 
 
-def _base_rows() -> list[tuple[int, ...]]:
-    """Labels of every sentence of the base grammar, on a clear day."""
-    axes = itertools.product(range(len(NOUNS)), (1, 2), (0, 1, 2), range(len(SCENES)))
-    return [(n, f, p, -1, s, 0, 0, 0) for n, f, p, s in axes]
+_Row = tuple[int, ...]
+_VALUES: dict[str, Sequence[int]] = {
+    "noun": range(len(NOUNS)),
+    "things": (1, 2),
+    "people": (0, 1, 2),
+    "action": range(len(ACTIONS)),
+    "scene": range(len(SCENES)),
+    "weather": range(len(WEATHERS)),
+    "time_of_day": range(len(TIMES_OF_DAY)),
+    "second_noun": range(len(NOUNS)),
+    "second_things": (1, 2),
+}
+_AXES = {
+    "base": ("noun", "things", "people", "scene"),
+    "actions": ("people", "action", "scene"),
+    "extended": ("noun", "things", "people", "scene", "weather", "time_of_day"),
+    "objects": ("noun", "things", "second_noun", "second_things", "scene"),
+}
+_LISTED_WHOLE = ("base", "actions")  # few enough sentences to compare a picture with each
 
 
-def _action_rows() -> list[tuple[int, ...]]:
-    axes = itertools.product((1, 2), range(len(ACTIONS)), range(len(SCENES)))
-    return [(-1, 0, p, a, s, 0, 0, 0) for p, a, s in axes]
+def _row(grammar: str, labels: np.ndarray) -> _Row:
+    """Return the values of a grammar's axes in a picture with these labels."""
+    values = (int(labels[LABELS.index(name)]) for name in _AXES[grammar])
+    counts = ("things", "people", "second_things")
+    return tuple(
+        min(value, 2) if name in counts else value
+        for name, value in zip(_AXES[grammar], values, strict=True)
+    )
 
 
-def _neighbours(row: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Labels that differ from an extended ``row`` in one axis, and itself."""
-    choices = {
-        0: range(len(NOUNS)),
-        1: (1, 2),
-        2: (0, 1, 2),
-        4: range(len(SCENES)),
-        5: range(len(WEATHERS)),
-        6: range(len(TIMES_OF_DAY)),
-    }
-    return [
+def _caption(grammar: str, row: _Row, style: str = "photo") -> str:
+    labels = dict.fromkeys(LABELS, 0) | dict(zip(_AXES[grammar], row, strict=True))
+    return sentence(grammar, list(labels.values()), style)
+
+
+def _neighbours(grammar: str, row: _Row) -> list[_Row]:
+    """Rows that differ from ``row`` in one axis, ``row``, and it with its two things swapped."""
+    near = [
         (*row[:axis], value, *row[axis + 1 :])
-        for axis, values in choices.items()
-        for value in values
+        for axis, name in enumerate(_AXES[grammar])
+        for value in _VALUES[name]
     ]
-
-
-def _row(labels: np.ndarray) -> tuple[int, ...]:
-    noun, things, people, action, scene, weather, hour, _ = (int(v) for v in labels)
-    return (noun, min(things, 2), min(people, 2), action, scene, weather, hour, 0)
+    return [*near, (*row[2:4], *row[:2], *row[4:])] if grammar == "objects" else near
 
 
 class CaptionLoss:
-    """Cross-entropy of each picture's caption among the sentences it could be confused with."""
+    """Cross-entropy of each picture's caption among the sentences it could be confused with.
+
+    One term compares contents, another the styles of the true content.
+    """
 
     def __init__(self, tokenizer: Any, corpus: Corpus) -> None:
         self._tokenizer = tokenizer
         self._corpus = corpus
-        self._whole = {"base": _base_rows(), "actions": _action_rows()}
+        self._whole = {
+            grammar: list(itertools.product(*(_VALUES[name] for name in _AXES[grammar])))
+            for grammar in _LISTED_WHOLE
+        }
 
-    def _candidates(self, grammar: str, rows: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
-        if grammar in self._whole:
-            return self._whole[grammar]
-        return sorted({near for row in rows for near in _neighbours(row)})
-
-    def __call__(self, model: Any, images: Tensor, indices: np.ndarray) -> Tensor:
+    def __call__(self, model: Any, images: Tensor, indices: np.ndarray, styles: Tensor) -> Tensor:
         """Return the mean loss of unit image embeddings [n, d] of these corpus rows."""
         grammars = self._corpus.grammars[indices]
         total = images.new_zeros(())
@@ -108,43 +124,85 @@ class CaptionLoss:
             members = np.flatnonzero(grammars == number)
             if not len(members):
                 continue
-            rows = [_row(self._corpus.labels[i]) for i in indices[members]]
-            candidates = self._candidates(grammar, rows)
-            place = {row: i for i, row in enumerate(candidates)}
-            texts = [sentence(grammar, row) for row in candidates]
-            tokens = self._tokenizer(
-                texts, padding="max_length", max_length=CONTEXT_LENGTH, return_tensors="pt"
-            )["input_ids"].to(images.device)
-            text_features = model.encode_text(tokens, normalize=True).float()
-            logits = model.logit_scale.exp() * images[members] @ text_features.T
-            target = torch.tensor([place[row] for row in rows], device=images.device)
-            total = total + functional.cross_entropy(logits, target, reduction="sum")
+            rows = [_row(grammar, self._corpus.labels[i]) for i in indices[members]]
+            total = total + self._of_content(model, images[members], grammar, rows)
+            if grammar != "extended":  # its pictures are photos only
+                total = total + self._of_style(
+                    model, images[members], grammar, rows, styles[members]
+                )
         return total / len(indices)
 
+    def _of_content(self, model: Any, images: Tensor, grammar: str, rows: list[_Row]) -> Tensor:
+        candidates = self._whole.get(grammar) or sorted(
+            {near for row in rows for near in _neighbours(grammar, row)}
+        )
+        place = {row: i for i, row in enumerate(candidates)}
+        texts = self._embed(model, [_caption(grammar, row) for row in candidates])
+        logits = model.logit_scale.exp() * images @ texts.T
+        target = torch.tensor([place[row] for row in rows], device=images.device)
+        return functional.cross_entropy(logits, target, reduction="sum")
 
-def train_clip(source: PictureSource, folder: Path, plan: Plan, batch: int) -> Any:
-    """Train image and text towers together; ``folder`` receives the tokenizer."""
+    def _of_style(
+        self, model: Any, images: Tensor, grammar: str, rows: list[_Row], styles: Tensor
+    ) -> Tensor:
+        captions = [_caption(grammar, row, style) for row in rows for style in STYLE_NAMES]
+        texts = self._embed(model, captions).view(len(rows), len(STYLE_NAMES), -1)
+        logits = model.logit_scale.exp() * torch.einsum("nd,nsd->ns", images, texts)
+        return functional.cross_entropy(logits, styles, reduction="sum")
+
+    def _embed(self, model: Any, texts: list[str]) -> Tensor:
+        tokens = self._tokenizer(
+            texts, padding="max_length", max_length=CONTEXT_LENGTH, return_tensors="pt"
+        )["input_ids"]
+        embeddings: Tensor = model.encode_text(tokens.to(model.logit_scale.device), normalize=True)
+        return embeddings.float()
+
+
+def train_clip(
+    source: PictureSource, folder: Path, plan: Plan, batch: int, start: Path | None = None
+) -> Any:
+    """Train image and text towers together.
+
+    Args:
+        source: pictures and labels.
+        folder: receives the tokenizer.
+        plan: how long, how fast.
+        batch: pictures a step.
+        start: folder of a trained model to start from; None for random weights.
+    """
     torch.manual_seed(plan.seed)
     tokenizer = build_tokenizer(folder)
     model = open_clip.model.CustomTextCLIP(**model_config(len(tokenizer)))
+    if start is not None:
+        _load_weights(model, start, tokenizer.get_vocab())
     model.to(plan.device, memory_format=torch.channels_last)
     caption_loss = CaptionLoss(tokenizer, source.corpus)
 
     def loss(step: int, random: StepRandom) -> Tensor:
-        drawn = source.draw(random, batch, plan.device)
+        sampled = source.sample(random, batch, plan.device)
         # On a CPU the fused attention kernel's backward pass is slow for sixteen tokens.
         with (
             torch.autocast(plan.device.split(":")[0], torch.bfloat16),
             sdpa_kernel(SDPBackend.MATH),
         ):
-            images = model.encode_image(drawn.pictures * 2 - 1, normalize=True).float()
-            value = caption_loss(model, images, drawn.indices)
+            images = model.encode_image(sampled.pictures * 2 - 1, normalize=True).float()
+            value = caption_loss(model, images, sampled.indices, sampled.styles)
         with torch.no_grad():
             model.logit_scale.clamp_(0, float(np.log(100)))
         return value
 
     fit(model, loss, plan)
     return model
+
+
+def _load_weights(model: Any, folder: Path, tokens: dict[str, int]) -> None:
+    """Load a trained model whose vocabulary may be smaller."""
+    weights = load_file(folder / "open_clip_model.safetensors")
+    old_tokens = json.loads((folder / "vocab.json").read_text())
+    name = "text.token_embedding.weight"
+    fresh = model.state_dict()[name]
+    weights[name] = moved_embeddings(weights[name].float(), old_tokens, fresh, tokens)
+    model.load_state_dict(weights)
 
 
 def save_clip(model: Any, folder: Path) -> None:

@@ -4,6 +4,7 @@ Each picture has labels (`LABELS`), boxes, and the grammar it belongs to, from w
 follows. A tenth of the combinations is *held out*: the text-to-image model never sees them.
 """
 
+import dataclasses
 import functools
 import json
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -21,49 +23,91 @@ from tools.embedded_world.backgrounds import SCENES, SIDE
 from tools.embedded_world.cutouts import ACTIONS, NOUNS, Cutouts
 from tools.embedded_world.renderer import Description, Renderer
 
-GRAMMARS = ("base", "extended", "actions")
-LABELS = ("noun", "things", "people", "action", "scene", "weather", "time_of_day", "tidy")
+GRAMMARS = ("base", "extended", "actions", "objects")
+LABELS = (
+    "noun",
+    "things",
+    "people",
+    "action",
+    "scene",
+    "weather",
+    "time_of_day",
+    "second_noun",
+    "second_things",
+    "tidy",
+)
 MAX_BOXES = 8
+_T = TypeVar("_T")
+_MANY_PEOPLE = 3
 _CHUNK = 500
 _HELD_OUT_SEED = 20_231_127  # the paper's date; fixes which combinations are held out
 _HELD_OUT_SHARE = 0.1
-_SHARES = {"base": 0.5, "extended": 0.3, "actions": 0.2}
+_HELD_OUT_AXES = {  # an extended picture is held out where its base part is
+    "base": ("noun", "frequency", "density", "scene"),
+    "extended": ("noun", "frequency", "density", "scene"),
+    "actions": ("density", "action", "scene"),
+    "objects": ("first_count", "first_noun", "second_count", "second_noun", "scene"),
+}
+_SHARES = {"base": 0.36, "extended": 0.26, "actions": 0.16, "objects": 0.22}
+_COUNTS = {  # axis: the label that it counts
+    "frequency": "things",
+    "density": "people",
+    "first_count": "things",
+    "second_count": "second_things",
+}
+_LOOSE_SIZES = (0.75, 1.3)
+_OVERHANG, _OVERHANGING_SHARE = 0.35, 0.35
 
 
-def held_out_combinations() -> tuple[frozenset[tuple[int, ...]], frozenset[tuple[int, ...]]]:
-    """Return the held-out combinations of base (noun, frequency, density, scene) and of actions.
-
-    An extended picture is held out where its base part is.
-    """
+@functools.cache
+def held_out_combinations(grammar: str) -> frozenset[tuple[int, ...]]:
+    """Return the held-out combinations of labels, in the order of ``_HELD_OUT_AXES``."""
     rng = np.random.default_rng(_HELD_OUT_SEED)
+    drawn: dict[tuple[str, ...], frozenset[tuple[int, ...]]] = {}
+    for name, axes in _HELD_OUT_AXES.items():
+        if axes not in drawn:
+            sizes = tuple(len(_grammar(name).axis(axis).values) for axis in axes)
+            total = int(np.prod(sizes))
+            chosen = rng.permutation(total)[: round(total * _HELD_OUT_SHARE)]
+            rows = (np.unravel_index(i, sizes) for i in chosen)
+            drawn[axes] = frozenset(tuple(int(v) for v in row) for row in rows)
+    return drawn[_HELD_OUT_AXES[grammar]]
 
-    def tenth(sizes: tuple[int, ...]) -> frozenset[tuple[int, ...]]:
-        total = int(np.prod(sizes))
-        chosen = rng.permutation(total)[: round(total * _HELD_OUT_SHARE)]
-        return frozenset(tuple(int(v) for v in np.unravel_index(i, sizes)) for i in chosen)
 
-    base = tenth((len(NOUNS), 2, 3, len(SCENES)))
-    return base, tenth((2, len(ACTIONS), len(SCENES)))
+def held_out(grammar: Grammar, states: np.ndarray) -> np.ndarray:
+    """Return bool [n]: states of combinations that the text-to-image model never learns."""
+    combinations = held_out_combinations(grammar.name)
+    columns = [grammar.axis_index(axis) for axis in _HELD_OUT_AXES[grammar.name]]
+    return np.array([tuple(int(v) for v in state[columns]) in combinations for state in states])
 
 
 def state_of(grammar: Grammar, labels: Sequence[int]) -> np.ndarray:
     """Return the state, int64 [n_axes], that a picture with these labels was made from."""
     named = dict(zip(LABELS, (int(value) for value in labels), strict=True))
-    counts = {"frequency": named["things"], "density": named["people"]}
     state = []
     for axis in grammar.axes:
-        if axis.name in counts:
-            words = ("no", "one", "many")
-            state.append(axis.values.index(words[min(counts[axis.name], 2)]))
+        if axis.name in _COUNTS:
+            count = min(named[_COUNTS[axis.name]], 2)
+            state.append(axis.values.index(("no", "one", "many")[count]))
         else:
-            state.append(named[axis.name])
+            state.append(named["noun" if axis.name == "first_noun" else axis.name])
     return np.array(state, np.int64)
 
 
-def sentence(grammar: str, labels: Sequence[int]) -> str:
+def true_states(grammar: Grammar, labels: np.ndarray) -> np.ndarray:
+    """Return the states that rendered pictures were made from, int64 [n, n_axes]."""
+    return np.stack([state_of(grammar, row) for row in labels])
+
+
+def sentence(grammar: str, labels: Sequence[int], style: str = "photo") -> str:
     """Return the sentence of ``grammar`` that describes a picture with these labels."""
     compiled = _grammar(grammar)
-    return compiled.decode(state_of(compiled, labels))
+    return in_style(compiled.decode(state_of(compiled, labels)), style)
+
+
+def in_style(photo_sentence: str, style: str) -> str:
+    """Return a sentence that begins with "a photo of" with another style in its place."""
+    return photo_sentence.replace("photo", style, 1)
 
 
 @functools.cache
@@ -72,20 +116,32 @@ def _grammar(name: str) -> Grammar:
 
 
 def _sample(rng: np.random.Generator, grammar: str, tidy: bool) -> Description:
-    many_people, many_things = 3, 3 if tidy else int(rng.integers(3, 5))
-    scene = SCENES[rng.integers(len(SCENES))]
+    return dataclasses.replace(
+        _content(rng, grammar, 3 if tidy else int(rng.integers(3, 5))),
+        tidy=tidy,
+        size=1.0 if tidy else float(rng.uniform(*_LOOSE_SIZES)),
+        overhang=_OVERHANG if not tidy and rng.uniform() < _OVERHANGING_SHARE else 0.0,
+    )
+
+
+def _content(rng: np.random.Generator, grammar: str, many_things: int) -> Description:
+    def one_of(values: Sequence[_T]) -> _T:
+        return values[int(rng.integers(len(values)))]
+
+    scene = one_of(SCENES)
     if grammar == "actions":
-        people = (1, many_people)[rng.integers(2)]
-        action = ACTIONS[rng.integers(len(ACTIONS))]
-        return Description(scene, None, 0, people, action, tidy=tidy)
-    noun = NOUNS[rng.integers(len(NOUNS))]
-    things = (1, many_things)[rng.integers(2)]
-    people = (0, 1, many_people)[rng.integers(3)]
+        return Description(scene, None, 0, one_of((1, _MANY_PEOPLE)), one_of(ACTIONS))
+    noun, things = one_of(NOUNS), one_of((1, many_things))
+    if grammar == "objects":
+        second_noun, second_things = one_of(NOUNS), one_of((1, many_things))
+        return Description(
+            scene, noun, things, 0, second_noun=second_noun, second_things=second_things
+        )
+    people = one_of((0, 1, _MANY_PEOPLE))
     if grammar == "base":
-        return Description(scene, noun, things, people, tidy=tidy)
-    weather = WEATHERS[rng.integers(len(WEATHERS))]
-    hour = TIMES_OF_DAY[rng.integers(len(TIMES_OF_DAY))]
-    return Description(scene, noun, things, people, weather=weather, time_of_day=hour, tidy=tidy)
+        return Description(scene, noun, things, people)
+    weather, hour = one_of(WEATHERS), one_of(TIMES_OF_DAY)
+    return Description(scene, noun, things, people, weather=weather, time_of_day=hour)
 
 
 def _labels(d: Description) -> list[int]:
@@ -97,6 +153,8 @@ def _labels(d: Description) -> list[int]:
         SCENES.index(d.scene),
         WEATHERS.index(d.weather),
         TIMES_OF_DAY.index(d.time_of_day),
+        -1 if d.second_noun is None else NOUNS.index(d.second_noun),
+        d.second_things,
         int(d.tidy),
     ]
 
@@ -123,7 +181,7 @@ class Corpus:
         if not (folder / "corpus.json").exists():
             raise SystemExit(f"No finished corpus in {folder}; run the `render` command first.")
         names = ("pictures", "labels", "boxes", "grammars")
-        return cls(*(np.load(folder / f"{name}.npy") for name in names))
+        return cls(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -135,22 +193,17 @@ class Corpus:
     @cached_property
     def held_out(self) -> np.ndarray:
         """Bool [n]: pictures of held-out combinations."""
-        base, actions = held_out_combinations()
-
-        def is_held_out(labels: np.ndarray, grammar: int) -> bool:
-            noun, things, people, action, scene = (int(v) for v in labels[:5])
-            if GRAMMARS[grammar] == "actions":
-                return (min(people, 2) - 1, action, scene) in actions
-            return (noun, min(things, 2) - 1, min(people, 2), scene) in base
-
-        rows = zip(self.labels, self.grammars, strict=True)
-        return np.array([is_held_out(labels, grammar) for labels, grammar in rows])
+        marked = np.zeros(len(self), bool)
+        for number, name in enumerate(GRAMMARS):
+            grammar, rows = _grammar(name), np.flatnonzero(self.grammars == number)
+            marked[rows] = held_out(grammar, true_states(grammar, self.labels[rows]))
+        return marked
 
 
 def _render_chunk(
-    cutouts: Path, seed: int, chunk: int, tidy_share: float
+    cutouts: Path, split: str, seed: int, chunk: int, tidy_share: float
 ) -> tuple[np.ndarray, ...]:
-    renderer = Renderer(Cutouts.load(cutouts))
+    renderer = Renderer(Cutouts.load(cutouts, split))
     rng = np.random.default_rng([seed, chunk])
     pictures = np.empty((_CHUNK, SIDE, SIDE, 3), np.uint8)
     labels = np.empty((_CHUNK, len(LABELS)), np.int16)
@@ -164,15 +217,30 @@ def _render_chunk(
     return pictures, labels, boxes, grammars.astype(np.uint8)
 
 
-def render_corpus(
-    cutouts: Path, folder: Path, count: int, seed: int, tidy_share: float, workers: int
-) -> None:
-    """Render ``count`` pictures (rounded up to whole chunks) into ``folder``.
+@dataclass(frozen=True)
+class CorpusPlan:
+    """What to render.
 
-    The same seed gives the same pictures, whatever the number of workers.
+    Attributes:
+        count: pictures, rounded up to whole chunks.
+        seed: decides every picture.
+        tidy_share: share of pictures that are composed tidily, 0..1.
+        split: cut-outs to use, one of `cutouts.SPLITS`.
+    """
+
+    count: int
+    seed: int
+    tidy_share: float
+    split: str = "models"
+
+
+def render_corpus(cutouts: Path, folder: Path, plan: CorpusPlan, workers: int) -> None:
+    """Render a corpus into ``folder``.
+
+    The same plan gives the same pictures, whatever the number of workers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = -(-count // _CHUNK)
+    chunks = -(-plan.count // _CHUNK)
     total = chunks * _CHUNK
     shapes = {
         "pictures": ((total, SIDE, SIDE, 3), np.uint8),
@@ -185,12 +253,15 @@ def render_corpus(
         for name, (shape, dtype) in shapes.items()
     ]
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [pool.submit(_render_chunk, cutouts, seed, i, tidy_share) for i in range(chunks)]
+        jobs = [
+            pool.submit(_render_chunk, cutouts, plan.split, plan.seed, i, plan.tidy_share)
+            for i in range(chunks)
+        ]
         for i, job in enumerate(tqdm(jobs, desc=f"rendering {folder.name}", unit="chunk")):
             rows = slice(i * _CHUNK, (i + 1) * _CHUNK)
             for array, values in zip(arrays, job.result(), strict=True):
                 array[rows] = values
     for array in arrays:
         array.flush()
-    facts = {"count": total, "seed": seed, "tidy_share": tidy_share}
+    facts = dataclasses.asdict(plan)
     (folder / "corpus.json").write_text(json.dumps(facts, indent=2) + "\n")

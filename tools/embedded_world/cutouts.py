@@ -2,6 +2,9 @@
 
 Sources (Debian packages, unpacked with ``dpkg -x``, nothing is installed):
 ``tuxpaint-stamps-default`` (GPL-2) and ``fonts-noto-color-emoji`` (OFL-1.1).
+
+There are two splits. Every shipped model learns from the split "models". The judge learns from
+"judge", which has more cut-outs of the same things, so that it does not share the models' bias.
 """
 
 from dataclasses import dataclass
@@ -31,6 +34,16 @@ STAMP_FILES: dict[str, tuple[str, ...]] = {
     ),
 }
 NOUNS = tuple(STAMP_FILES)
+JUDGE_STAMP_FILES: dict[str, tuple[str, ...]] = {  # on top of the others
+    "orange": ("food/fruit/orange_seville.png", "food/fruit/cartoon/orange.png"),
+    "apple": (
+        "food/fruit/apple_granny_smith.png",
+        "food/fruit/apple_sierra_beauty.png",
+        "food/fruit/cartoon/apple.png",
+    ),
+    "ball": ("sports/basketball.png", "sports/tennis_ball.png", "sports/cricketball.png"),
+}
+SPLITS = ("models", "judge")
 
 ACTION_EMOJI: dict[str, tuple[str, ...]] = {
     "standing": ("\U0001f9cd",),
@@ -43,9 +56,16 @@ ACTIONS = tuple(ACTION_EMOJI)
 SKIN_TONES = ("\U0001f3fb", "\U0001f3fc", "\U0001f3fd", "\U0001f3fe", "\U0001f3ff")
 GENDERS = ("\u200d\u2642\ufe0f", "\u200d\u2640\ufe0f")
 
+_STAMP_PACKAGE, _STAMPS = "tuxpaint-stamps-default", "usr/share/tuxpaint/stamps"
+_FONT_PACKAGE = "fonts-noto-color-emoji"
+_FONT = "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 _EMOJI_SIZE = 109  # the one size at which Noto's bitmap font can be drawn
 _CUTOUT_SIDE = 160  # longest side kept in memory, in pixels
 _BANANA_TURN = -55  # the photographed banana stands on its end; lay it down
+
+
+class CutoutError(Exception):
+    """The cut-outs cannot be loaded."""
 
 
 def _crop_to_alpha(image: Image.Image) -> Image.Image:
@@ -79,22 +99,29 @@ class Cutouts:
     images: dict[str, list[Image.Image]]
 
     @classmethod
-    def load(cls, root: Path) -> "Cutouts":
+    def load(cls, root: Path, split: str = "models") -> "Cutouts":
         """Read the cut-outs from the unpacked Debian packages.
 
         Args:
             root: folder into which both packages were unpacked (it holds ``usr/share``).
+            split: one of `SPLITS`.
+
+        Raises:
+            CutoutError: naming the Debian package that lacks.
         """
-        stamps = root / "usr/share/tuxpaint/stamps"
+        stamps, font_file = root / _STAMPS, root / _FONT
+        for path, package in ((stamps, _STAMP_PACKAGE), (font_file, _FONT_PACKAGE)):
+            if not path.exists():
+                raise CutoutError(
+                    f"{path} is missing; run `apt-get download {package}` and "
+                    f"`dpkg -x {package}_*.deb {root}`"
+                )
+        more = JUDGE_STAMP_FILES if split == "judge" else {}
         images = {
-            noun: [_load_stamp(stamps, name) for name in names]
+            noun: [_load_stamp(stamps, name) for name in (*names, *more.get(noun, ()))]
             for noun, names in STAMP_FILES.items()
         }
-        font = ImageFont.truetype(
-            str(root / "usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"),
-            _EMOJI_SIZE,
-            layout_engine=ImageFont.Layout.RAQM,
-        )
+        font = ImageFont.truetype(str(font_file), _EMOJI_SIZE, layout_engine=ImageFont.Layout.RAQM)
         for action, codes in ACTION_EMOJI.items():
             images[action] = [
                 _draw_emoji(font, code + tone + gender)

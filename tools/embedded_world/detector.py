@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel, yaml_model_load
@@ -52,14 +52,19 @@ def _targets(batch: Batch) -> dict[str, Tensor]:
     }
 
 
-def train_detector(source: PictureSource, plan: Plan, batch: int) -> DetectionModel:
-    """Train with ultralytics' detection loss."""
+def train_detector(
+    source: PictureSource, plan: Plan, batch: int, start: Path | None = None
+) -> DetectionModel:
+    """Train with ultralytics' detection loss, from the model in ``start`` where one is given."""
     torch.manual_seed(plan.seed)
-    model = build_detector().to(plan.device, memory_format=torch.channels_last)
+    model = build_detector()
+    if start is not None:
+        load_ultralytics(model, start)
+    model.to(plan.device, memory_format=torch.channels_last)
     criterion = model.init_criterion()
 
     def loss(step: int, random: StepRandom) -> Tensor:
-        targets = _targets(source.draw(random, batch, plan.device))
+        targets = _targets(source.sample(random, batch, plan.device))
         with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
             predictions = model(targets["img"])
         predictions = {
@@ -70,6 +75,11 @@ def train_detector(source: PictureSource, plan: Plan, batch: int) -> DetectionMo
 
     fit(model, loss, plan)
     return model
+
+
+def load_ultralytics(model: nn.Module, folder: Path) -> None:
+    """Load weights that `save_ultralytics` wrote."""
+    model.load_state_dict(load_file(folder / "model.safetensors"))
 
 
 def save_ultralytics(model: nn.Module, folder: Path, config: dict[str, Any]) -> None:

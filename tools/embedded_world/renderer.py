@@ -1,9 +1,9 @@
-"""Draws a described scene: background, people, things, light, weather, and a box for each figure.
+"""Render a described scene: background, people, things, light, weather, and a box for each figure.
 
-Two ways of composing a picture: *loose* places figures anywhere in their band (the look of the
-pictures that nobody shows the models beforehand), *tidy* sets them in rows with a little play, so
-that each can be counted. The detector, classifiers and judge learn from both; the text-to-image
-model learns to draw tidily.
+There are two compositions. *Loose* places figures of various sizes anywhere in their band, some
+of them across the border; it stands for the pictures that users bring. *Tidy* sets figures in rows
+so that each can be counted. The detector, the classifiers and the judge learn from both, the
+text-to-image model from tidy pictures only.
 """
 
 from dataclasses import dataclass
@@ -32,6 +32,15 @@ THING_SIDES = {
 }
 MANY_THINGS_SCALE = 0.6
 COLUMNS = (23, 64, 105)  # where the three figures of a tidy row stand
+_PERSON_SIDES = {  # (alone in the picture, one person): longest side in a tidy picture
+    (True, True): 84.0,
+    (True, False): 58.0,
+    (False, True): 68.0,
+    (False, False): 60.0,
+}
+_LOOSE_PERSON_SCALE = 0.88
+_BEHIND, _IN_FRONT = (0.72, 0.52), (0.78, 0.56)  # scale of one thing and of many, in two rows
+_SMALLEST = 20
 _TRIES = 14
 _CYCLING_SCALE = 1.1
 
@@ -45,10 +54,14 @@ class Description:
         noun: the thing, or None when only people are shown.
         things: how many of it.
         people: how many people.
+        second_noun: another kind of thing, which stands in front of the first; None for none.
+        second_things: how many of it.
         action: what the people do; None lets each stand or walk.
         weather: one of `atmosphere.WEATHERS`.
         time_of_day: one of `atmosphere.TIMES_OF_DAY`.
         tidy: how figures are placed (module docstring).
+        size: scale of all figures.
+        overhang: share of its width that a loose figure may lie outside the picture.
     """
 
     scene: str
@@ -59,13 +72,25 @@ class Description:
     weather: str = "clear"
     time_of_day: str = "day"
     tidy: bool = False
+    second_noun: str | None = None
+    second_things: int = 0
+    size: float = 1.0
+    overhang: float = 0.0
 
 
 @dataclass(frozen=True)
 class _Figure:
+    """A cut-out in its place: ``corner`` may lie outside the picture, ``box`` does not."""
+
     kind: int
-    box: tuple[int, int, int, int]
+    corner: tuple[int, int]
     image: Image.Image
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        left, top = self.corner
+        right, bottom = left + self.image.width, top + self.image.height
+        return max(left, 0), max(top, 0), min(right, SIDE), min(bottom, SIDE)
 
 
 @dataclass(frozen=True)
@@ -78,6 +103,7 @@ class _Row:
     side: float
     feet: tuple[int, int]
     overlap: float
+    overhang: float
 
 
 def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> float:
@@ -96,7 +122,7 @@ class Renderer:
     def render(
         self, rng: np.random.Generator, description: Description
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Draw one picture.
+        """Render one picture.
 
         Returns:
             uint8 [SIDE, SIDE, 3] and int16 [n, 5] rows of class, left, top, right, bottom (pixels).
@@ -106,7 +132,7 @@ class Renderer:
             light_sky(image, rng, description.time_of_day, horizon)
         figures = self._place(rng, description)
         for figure in sorted(figures, key=lambda figure: figure.box[3]):
-            image.paste(figure.image, figure.box[:2], figure.image)
+            image.paste(figure.image, figure.corner, figure.image)
         pixels = apply_light(np.asarray(image, np.float32), rng, description.time_of_day)
         pixels = apply_weather(pixels, rng, description.weather, description.time_of_day)
         boxes = np.array([(f.kind, *f.box) for f in figures], np.int16).reshape(-1, 5)
@@ -122,7 +148,7 @@ class Renderer:
     def _cutout(self, rng: np.random.Generator, row: _Row, shrink: float) -> Image.Image:
         name = row.names[int(rng.integers(len(row.names)))]
         play = rng.uniform(0.95, 1.05) if shrink == 1 else rng.uniform(0.9, 1.1) * shrink
-        side = max(20, round(row.side * play * (_CYCLING_SCALE if name == "cycling" else 1)))
+        side = max(_SMALLEST, round(row.side * play * (_CYCLING_SCALE if name == "cycling" else 1)))
         index = int(rng.integers(len(self._cutouts.images[name])))
         return self._cutouts.scaled(name, index, side, bool(rng.integers(2)))
 
@@ -134,12 +160,13 @@ class Renderer:
             candidates: list[tuple[float, _Figure]] = []
             for attempt in range(_TRIES):
                 image = self._cutout(rng, row, 0.999 if attempt < 8 else 0.92)
-                left = int(rng.integers(0, max(1, SIDE - image.width + 1)))
+                outside = round(image.width * row.overhang)
+                left = int(rng.integers(-outside, max(1, SIDE - image.width + 1 + outside)))
                 feet = int(rng.integers(row.feet[0], row.feet[1] + 1))
-                box = (left, feet - image.height, left + image.width, feet)
-                others = [_overlap(box, figure.box) for figure in placed + figures]
+                new = _Figure(row.kind, (left, feet - image.height), image)
+                others = [_overlap(new.box, figure.box) for figure in placed + figures]
                 worst = max(others, default=0.0)
-                candidates.append((worst, _Figure(row.kind, box, image)))
+                candidates.append((worst, new))
                 if worst <= row.overlap:
                     break
             figures.append(min(candidates, key=lambda candidate: candidate[0])[1])
@@ -158,8 +185,7 @@ class Renderer:
             centre = column + int(rng.integers(-4, 5))
             left = int(np.clip(centre - image.width // 2, 0, max(0, SIDE - image.width)))
             feet = int(rng.integers(row.feet[1] - 5, row.feet[1] + 1))
-            box = (left, feet - image.height, left + image.width, feet)
-            figures.append(_Figure(row.kind, box, image))
+            figures.append(_Figure(row.kind, (left, feet - image.height), image))
         return figures
 
 
@@ -170,20 +196,29 @@ def _free_columns(placed: list[_Figure]) -> list[int]:
 
 
 def _rows(d: Description) -> list[_Row]:
-    alone = d.noun is None
-    rows = []
-    if d.people:
-        names = (d.action,) if d.action else ("standing", "walking")
-        if alone:
-            side, feet = (74.0, (96, 116)) if d.people == 1 else (54.0, (92, 114))
-        elif d.tidy:
-            side, feet = (60.0, (80, 88)) if d.people == 1 else (54.0, (80, 88))
-        else:
-            side, feet = (56.0, (80, 92)) if d.people == 1 else (50.0, (80, 92))
-        rows.append(_Row(PERSON_CLASS, names, d.people, side, feet, 0.10))
-    if d.noun is not None:
-        single = d.things == 1
-        side = THING_SIDES[d.noun] * (1 if single else MANY_THINGS_SCALE)
-        feet = (108, 124) if single else (88, 126)
-        rows.append(_Row(NOUNS.index(d.noun), (d.noun,), d.things, side, feet, 0.12))
+    """Rows of figures from back to front."""
+    rows = [_people_row(d)] if d.people else []
+    if d.noun is not None and d.second_noun is not None:
+        rows.append(_thing_row(d, d.noun, d.things, _BEHIND, (72, 84)))
+        rows.append(_thing_row(d, d.second_noun, d.second_things, _IN_FRONT, (110, 125)))
+    elif d.noun is not None:
+        feet = (108, 124) if d.things == 1 else (88, 126)
+        rows.append(_thing_row(d, d.noun, d.things, (1.0, MANY_THINGS_SCALE), feet))
     return rows
+
+
+def _people_row(d: Description) -> _Row:
+    alone, single = d.noun is None, d.people == 1
+    side = _PERSON_SIDES[alone, single] * d.size * (1 if d.tidy else _LOOSE_PERSON_SCALE)
+    feet = (80, 88 if d.tidy else 92)
+    if alone:
+        feet = (96, 118) if single else (92, 114)
+    names = (d.action,) if d.action else ("standing", "walking")
+    return _Row(PERSON_CLASS, names, d.people, side, feet, 0.10, d.overhang)
+
+
+def _thing_row(
+    d: Description, noun: str, count: int, scales: tuple[float, float], feet: tuple[int, int]
+) -> _Row:
+    side = THING_SIDES[noun] * scales[count > 1] * d.size
+    return _Row(NOUNS.index(noun), (noun,), count, side, feet, 0.12, d.overhang)

@@ -12,7 +12,7 @@ from ultralytics.nn.tasks import ClassificationModel, yaml_model_load
 from tools.embedded_world.backgrounds import SCENES
 from tools.embedded_world.batches import PictureSource
 from tools.embedded_world.corpus import LABELS
-from tools.embedded_world.detector import save_ultralytics
+from tools.embedded_world.detector import load_ultralytics, save_ultralytics
 from tools.embedded_world.training_loop import Plan, StepRandom, fit
 
 IMAGE_SIDE = 128
@@ -27,18 +27,22 @@ def architecture() -> dict[str, Any]:
     return {key: description[key] for key in ("nc", "scales", "scale", "backbone", "head")}
 
 
-def train_scene_classifier(source: PictureSource, plan: Plan, batch: int) -> ClassificationModel:
-    """Train with cross-entropy."""
+def train_scene_classifier(
+    source: PictureSource, plan: Plan, batch: int, start: Path | None = None
+) -> ClassificationModel:
+    """Train with cross-entropy, from the model in ``start`` where one is given."""
     torch.manual_seed(plan.seed)
     model = ClassificationModel(deepcopy(architecture()), verbose=False)
+    if start is not None:
+        load_ultralytics(model, start)
     model.to(plan.device, memory_format=torch.channels_last)
     scene = LABELS.index("scene")
 
     def loss(step: int, random: StepRandom) -> Tensor:
-        drawn = source.draw(random, batch, plan.device)
+        sampled = source.sample(random, batch, plan.device)
         with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
-            logits = model(drawn.pictures)
-        return functional.cross_entropy(logits.float(), drawn.labels[:, scene])
+            logits = model(sampled.pictures)
+        return functional.cross_entropy(logits.float(), sampled.labels[:, scene])
 
     fit(model, loss, plan)
     return model

@@ -2,13 +2,16 @@
 
 import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from rldf_gym.grammar import load_grammar
 from tools.embedded_world.corpus import GRAMMARS
+from tools.embedded_world.styles import STYLE_NAMES
 
 CONTEXT_LENGTH = 16  # the longest sentence has 13 words; start and end come on top
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -16,8 +19,8 @@ _END_OF_WORD = "</w>"
 
 
 def every_word() -> list[str]:
-    """Return every word of every grammar, sorted."""
-    words: set[str] = set()
+    """Return every word of every grammar and style, sorted."""
+    words = {word for style in STYLE_NAMES for word in style.split()}
     for name in GRAMMARS:
         grammar = load_grammar(name)
         for axis, size in enumerate(grammar.nvec):
@@ -70,6 +73,17 @@ def _merged(pieces: list[str], pair: tuple[str, str]) -> list[str]:
         else:
             merged.append(piece)
     return merged
+
+
+def moved_embeddings(
+    old: Tensor, old_tokens: Mapping[str, int], new: Tensor, new_tokens: Mapping[str, int]
+) -> Tensor:
+    """Return ``new`` token embeddings [n, d] with ``old`` rows for the tokens that both know."""
+    moved = new.clone()
+    for token, row in new_tokens.items():
+        if token in old_tokens:
+            moved[row] = old[old_tokens[token]]
+    return moved
 
 
 def write_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
