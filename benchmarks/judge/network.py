@@ -80,8 +80,7 @@ class Judge(nn.Module):
         self.eval()
         parts = []
         for start in range(0, len(pictures), _BATCH):
-            batch = np.ascontiguousarray(pictures[start : start + _BATCH])
-            x = torch.from_numpy(batch).permute(0, 3, 1, 2).float() / 255
+            x = torch.tensor(pictures[start : start + _BATCH]).permute(0, 3, 1, 2).float() / 255
             if tuple(x.shape[-2:]) != (_SIDE, _SIDE):
                 x = functional.interpolate(x, (_SIDE, _SIDE), mode="bilinear", antialias=True)
             parts.append({axis: logits.softmax(1) for axis, logits in self(x).items()})

@@ -177,12 +177,12 @@ def judge(
 ) -> None:
     """Train the judge on its own renders."""
     from tools.embedded_world.corpus import Corpus
-    from tools.embedded_world.judge import save_judge, train_judge
+    from tools.embedded_world.judge import train_judge
     from tools.embedded_world.training_loop import Plan
 
     plan = Plan(runs / "judge_model", steps, 1e-3, seed, device, averaging=0.998)
     model = train_judge(Corpus.open(runs / "judge"), plan, batch)
-    save_judge(model, runs / "judge_model" / "judge.safetensors")
+    model.save(runs / "judge_model" / "judge.safetensors")
 
 
 @app.command()
@@ -209,13 +209,13 @@ def ship(runs: Runs = Path("runs")) -> None:
 @app.command()
 def evaluate(runs: Runs = Path("runs"), device: Device = "cpu") -> None:
     """Measure the shipped models and write the figures into their model card."""
+    from benchmarks.judge import load_judge
     from rldf_gym.generation import make_generator
     from rldf_gym.model_loading import EMBEDDED
     from rldf_gym.perception import make_perception
     from tools.embedded_world import evaluate as figures
     from tools.embedded_world.autoencoder import reconstruction_quality
     from tools.embedded_world.corpus import Corpus
-    from tools.embedded_world.judge import load_judge
     from tools.embedded_world.model_card import write_card
 
     generator = make_generator("embedded", device)
@@ -228,6 +228,7 @@ def evaluate(runs: Runs = Path("runs"), device: Device = "cpu") -> None:
         {
             "generation": figures.measure_generation(generator, perception, judge_model),
             "perception": figures.measure_perception(perception, judge_model, corpus),
+            "robustness": figures.measure_robustness(perception, judge_model, corpus),
             "speed": speed,
             "sizes": figures.measure_sizes(EMBEDDED),
             "autoencoder": reconstruction_quality(EMBEDDED / "text_to_image" / "vae", corpus),

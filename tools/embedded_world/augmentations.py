@@ -4,11 +4,13 @@ Each appearance change maps float32 [n, 3, H, W] in 0..1 and a random generator 
 and range. `warp` moves pixels and boxes together.
 """
 
+import io
+
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
-from torchvision.io import decode_jpeg, encode_jpeg
 from torchvision.transforms.v2.functional import gaussian_blur, rgb_to_grayscale
 
 from tools.embedded_world.styles import Filter
@@ -53,7 +55,7 @@ def resize(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Shrink, and grow again."""
     side = int(pictures.shape[-1] * rng.uniform(0.25, 0.75))
     small = functional.interpolate(pictures, (side, side), mode="bilinear", antialias=True)
-    return functional.interpolate(small, pictures.shape[-2:], mode="bilinear")
+    return functional.interpolate(small, pictures.shape[-2:], mode="bilinear").clamp(0, 1)
 
 
 def noise(pictures: Tensor, rng: np.random.Generator) -> Tensor:
@@ -74,9 +76,13 @@ def posterise(pictures: Tensor, rng: np.random.Generator) -> Tensor:
 def jpeg(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Compress hard."""
     quality = int(rng.integers(6, 50))
-    pixels = (pictures * 255).byte().cpu()
-    restored = [decode_jpeg(encode_jpeg(picture, quality)) for picture in pixels]
-    return torch.stack(restored).to(pictures.device).float() / 255
+    restored = []
+    for pixels in (pictures * 255).byte().permute(0, 2, 3, 1).cpu().numpy():
+        data = io.BytesIO()
+        Image.fromarray(pixels).save(data, "JPEG", quality=quality)
+        restored.append(np.asarray(Image.open(data)))
+    x = torch.from_numpy(np.stack(restored)).permute(0, 3, 1, 2)
+    return x.to(pictures.device).float() / 255
 
 
 APPEARANCE: tuple[tuple[float, Filter], ...] = (  # share of the pictures, change

@@ -5,9 +5,7 @@ caption competes with every sentence of a small grammar, and with the sentences 
 differ from a caption of the batch in one word, because zero-shot reading compares the same.
 """
 
-import itertools
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +17,9 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tools.embedded_world.atmosphere import TIMES_OF_DAY, WEATHERS
-from tools.embedded_world.backgrounds import SCENES
+from rldf_gym.grammar import Grammar, load_grammar
 from tools.embedded_world.batches import PictureSource
-from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, sentence
-from tools.embedded_world.cutouts import ACTIONS, NOUNS
+from tools.embedded_world.corpus import GRAMMARS, Corpus, in_style, true_states
 from tools.embedded_world.styles import STYLE_NAMES
 from tools.embedded_world.tokenizer import CONTEXT_LENGTH, build_tokenizer, moved_embeddings
 from tools.embedded_world.training_loop import Plan, StepRandom, fit
@@ -56,50 +52,18 @@ def model_config(vocabulary: int) -> dict[str, Any]:
 PREPROCESSING = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": [IMAGE_SIDE, IMAGE_SIDE]}
 
 
-_Row = tuple[int, ...]
-_VALUES: dict[str, Sequence[int]] = {
-    "noun": range(len(NOUNS)),
-    "things": (1, 2),
-    "people": (0, 1, 2),
-    "action": range(len(ACTIONS)),
-    "scene": range(len(SCENES)),
-    "weather": range(len(WEATHERS)),
-    "time_of_day": range(len(TIMES_OF_DAY)),
-    "second_noun": range(len(NOUNS)),
-    "second_things": (1, 2),
-}
-_AXES = {
-    "base": ("noun", "things", "people", "scene"),
-    "actions": ("people", "action", "scene"),
-    "extended": ("noun", "things", "people", "scene", "weather", "time_of_day"),
-    "objects": ("noun", "things", "second_noun", "second_things", "scene"),
-}
+_State = tuple[int, ...]
 _LISTED_WHOLE = ("base", "actions")  # few enough sentences to compare a picture with each
 
 
-def _row(grammar: str, labels: np.ndarray) -> _Row:
-    """Return the values of a grammar's axes in a picture with these labels."""
-    values = (int(labels[LABELS.index(name)]) for name in _AXES[grammar])
-    counts = ("things", "people", "second_things")
-    return tuple(
-        min(value, 2) if name in counts else value
-        for name, value in zip(_AXES[grammar], values, strict=True)
-    )
-
-
-def _caption(grammar: str, row: _Row, style: str = "photo") -> str:
-    labels = dict.fromkeys(LABELS, 0) | dict(zip(_AXES[grammar], row, strict=True))
-    return sentence(grammar, list(labels.values()), style)
-
-
-def _neighbours(grammar: str, row: _Row) -> list[_Row]:
-    """Rows that differ from ``row`` in one axis, ``row``, and it with its two things swapped."""
+def _neighbours(grammar: Grammar, state: _State) -> list[_State]:
+    """Return states that differ in one axis, ``state``, and it with its two things swapped."""
     near = [
-        (*row[:axis], value, *row[axis + 1 :])
-        for axis, name in enumerate(_AXES[grammar])
-        for value in _VALUES[name]
+        (*state[:axis], value, *state[axis + 1 :])
+        for axis, size in enumerate(grammar.nvec)
+        for value in range(int(size))
     ]
-    return [*near, (*row[2:4], *row[:2], *row[4:])] if grammar == "objects" else near
+    return [*near, (*state[2:4], *state[:2], *state[4:])] if grammar.name == "objects" else near
 
 
 class CaptionLoss:
@@ -111,42 +75,43 @@ class CaptionLoss:
     def __init__(self, tokenizer: Any, corpus: Corpus) -> None:
         self._tokenizer = tokenizer
         self._corpus = corpus
-        self._whole = {
-            grammar: list(itertools.product(*(_VALUES[name] for name in _AXES[grammar])))
-            for grammar in _LISTED_WHOLE
+        self._grammars = [load_grammar(name) for name in GRAMMARS]
+        self._whole: dict[str, list[_State]] = {
+            grammar.name: [tuple(state.tolist()) for state in grammar.states()]
+            for grammar in self._grammars
+            if grammar.name in _LISTED_WHOLE
         }
 
     def __call__(self, model: Any, images: Tensor, indices: np.ndarray, styles: Tensor) -> Tensor:
         """Return the mean loss of unit image embeddings [n, d] of these corpus rows."""
-        grammars = self._corpus.grammars[indices]
         total = images.new_zeros(())
-        for number, grammar in enumerate(GRAMMARS):
-            members = np.flatnonzero(grammars == number)
+        for number, grammar in enumerate(self._grammars):
+            members = np.flatnonzero(self._corpus.grammars[indices] == number)
             if not len(members):
                 continue
-            rows = [_row(grammar, self._corpus.labels[i]) for i in indices[members]]
-            total = total + self._of_content(model, images[members], grammar, rows)
-            if grammar != "extended":  # its pictures are photos only
-                total = total + self._of_style(
-                    model, images[members], grammar, rows, styles[members]
-                )
+            true = true_states(grammar, self._corpus.labels[indices[members]])
+            states: list[_State] = [tuple(state) for state in true.tolist()]
+            total = total + self._of_content(model, images[members], grammar, states)
+            if grammar.name != "extended":  # its pictures are photos only
+                captions = [grammar.decode(state) for state in true]
+                total = total + self._of_style(model, images[members], captions, styles[members])
         return total / len(indices)
 
-    def _of_content(self, model: Any, images: Tensor, grammar: str, rows: list[_Row]) -> Tensor:
-        candidates = self._whole.get(grammar) or sorted(
-            {near for row in rows for near in _neighbours(grammar, row)}
+    def _of_content(
+        self, model: Any, images: Tensor, grammar: Grammar, states: list[_State]
+    ) -> Tensor:
+        candidates = self._whole.get(grammar.name) or sorted(
+            {near for state in states for near in _neighbours(grammar, state)}
         )
-        place = {row: i for i, row in enumerate(candidates)}
-        texts = self._embed(model, [_caption(grammar, row) for row in candidates])
+        place = {state: i for i, state in enumerate(candidates)}
+        texts = self._embed(model, [grammar.decode(np.array(state)) for state in candidates])
         logits = model.logit_scale.exp() * images @ texts.T
-        target = torch.tensor([place[row] for row in rows], device=images.device)
+        target = torch.tensor([place[state] for state in states], device=images.device)
         return functional.cross_entropy(logits, target, reduction="sum")
 
-    def _of_style(
-        self, model: Any, images: Tensor, grammar: str, rows: list[_Row], styles: Tensor
-    ) -> Tensor:
-        captions = [_caption(grammar, row, style) for row in rows for style in STYLE_NAMES]
-        texts = self._embed(model, captions).view(len(rows), len(STYLE_NAMES), -1)
+    def _of_style(self, model: Any, images: Tensor, captions: list[str], styles: Tensor) -> Tensor:
+        versions = [in_style(caption, style) for caption in captions for style in STYLE_NAMES]
+        texts = self._embed(model, versions).view(len(captions), len(STYLE_NAMES), -1)
         logits = model.logit_scale.exp() * torch.einsum("nd,nsd->ns", images, texts)
         return functional.cross_entropy(logits, styles, reduction="sum")
 

@@ -39,7 +39,7 @@ LABELS = (
 MAX_BOXES = 8
 _T = TypeVar("_T")
 _MANY_PEOPLE = 3
-_CHUNK = 500
+CHUNK = 500
 _HELD_OUT_SEED = 20_231_127  # the paper's date; fixes which combinations are held out
 _HELD_OUT_SHARE = 0.1
 _HELD_OUT_AXES = {  # an extended picture is held out where its base part is
@@ -99,10 +99,10 @@ def true_states(grammar: Grammar, labels: np.ndarray) -> np.ndarray:
     return np.stack([state_of(grammar, row) for row in labels])
 
 
-def sentence(grammar: str, labels: Sequence[int], style: str = "photo") -> str:
+def sentence(grammar: str, labels: Sequence[int]) -> str:
     """Return the sentence of ``grammar`` that describes a picture with these labels."""
     compiled = _grammar(grammar)
-    return in_style(compiled.decode(state_of(compiled, labels)), style)
+    return compiled.decode(state_of(compiled, labels))
 
 
 def in_style(photo_sentence: str, style: str) -> str:
@@ -200,23 +200,6 @@ class Corpus:
         return marked
 
 
-def _render_chunk(
-    cutouts: Path, split: str, seed: int, chunk: int, tidy_share: float
-) -> tuple[np.ndarray, ...]:
-    renderer = Renderer(Cutouts.load(cutouts, split))
-    rng = np.random.default_rng([seed, chunk])
-    pictures = np.empty((_CHUNK, SIDE, SIDE, 3), np.uint8)
-    labels = np.empty((_CHUNK, len(LABELS)), np.int16)
-    boxes = np.full((_CHUNK, MAX_BOXES, 5), -1, np.int16)
-    grammars = rng.choice(len(GRAMMARS), _CHUNK, p=[_SHARES[g] for g in GRAMMARS])
-    for i, grammar in enumerate(grammars):
-        description = _sample(rng, GRAMMARS[grammar], bool(rng.uniform() < tidy_share))
-        pictures[i], found = renderer.render(rng, description)
-        labels[i] = _labels(description)
-        boxes[i, : len(found)] = found
-    return pictures, labels, boxes, grammars.astype(np.uint8)
-
-
 @dataclass(frozen=True)
 class CorpusPlan:
     """What to render.
@@ -234,14 +217,31 @@ class CorpusPlan:
     split: str = "models"
 
 
+def render_chunk(cutouts: Cutouts, plan: CorpusPlan, chunk: int) -> tuple[np.ndarray, ...]:
+    """Render one chunk; return what `Corpus` holds, in its order."""
+    renderer = Renderer(cutouts)
+    rng = np.random.default_rng([plan.seed, chunk])
+    pictures = np.empty((CHUNK, SIDE, SIDE, 3), np.uint8)
+    labels = np.empty((CHUNK, len(LABELS)), np.int16)
+    boxes = np.full((CHUNK, MAX_BOXES, 5), -1, np.int16)
+    grammars = rng.choice(len(GRAMMARS), CHUNK, p=[_SHARES[g] for g in GRAMMARS])
+    for i, grammar in enumerate(grammars):
+        description = _sample(rng, GRAMMARS[grammar], bool(rng.uniform() < plan.tidy_share))
+        pictures[i], found = renderer.render(rng, description)
+        labels[i] = _labels(description)
+        boxes[i, : len(found)] = found
+    return pictures, labels, boxes, grammars.astype(np.uint8)
+
+
 def render_corpus(cutouts: Path, folder: Path, plan: CorpusPlan, workers: int) -> None:
     """Render a corpus into ``folder``.
 
     The same plan gives the same pictures, whatever the number of workers.
     """
+    loaded = Cutouts.load(cutouts, plan.split)
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = -(-plan.count // _CHUNK)
-    total = chunks * _CHUNK
+    chunks = -(-plan.count // CHUNK)
+    total = chunks * CHUNK
     shapes = {
         "pictures": ((total, SIDE, SIDE, 3), np.uint8),
         "labels": ((total, len(LABELS)), np.int16),
@@ -253,12 +253,9 @@ def render_corpus(cutouts: Path, folder: Path, plan: CorpusPlan, workers: int) -
         for name, (shape, dtype) in shapes.items()
     ]
     with ProcessPoolExecutor(workers) as pool:
-        jobs = [
-            pool.submit(_render_chunk, cutouts, plan.split, plan.seed, i, plan.tidy_share)
-            for i in range(chunks)
-        ]
+        jobs = [pool.submit(render_chunk, loaded, plan, i) for i in range(chunks)]
         for i, job in enumerate(tqdm(jobs, desc=f"rendering {folder.name}", unit="chunk")):
-            rows = slice(i * _CHUNK, (i + 1) * _CHUNK)
+            rows = slice(i * CHUNK, (i + 1) * CHUNK)
             for array, values in zip(arrays, job.result(), strict=True):
                 array[rows] = values
     for array in arrays:

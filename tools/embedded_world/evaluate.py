@@ -1,7 +1,7 @@
 """Measures the shipped models against the bars and writes the figures.
 
-Faithfulness is judged by `judge.Judge`, which saw only renders and none of the shipped models. The
-seeds used here trained and chose nothing. Everything is loaded as a user loads it.
+Faithfulness is judged by `benchmarks.judge`, which learned from its own renders only. The seeds
+used here trained and chose nothing. Everything is loaded as a user loads it.
 """
 
 import itertools
@@ -14,17 +14,23 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.judge import Judge
 from rldf_gym.generation import Generator
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import LabelDecoder, Perception, clip_reading
-from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out_combinations, state_of
-from tools.embedded_world.judge import QUESTIONS, Judge
+from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out, true_states
+from tools.embedded_world.shifts import SHIFTS, shifted
 
 SEEDS = (1001, 1002)
 _EXTENDED_SAMPLE = 720
 _RENDERS = 1_000  # of each grammar
 _CHUNK = 16
-_COUNTED = {"frequency": "things", "density": "people"}
+_SHIFTED = 300
+_JUDGED = {  # axis of a grammar: axis of the judge
+    "first_noun": "noun",
+    "first_count": "frequency",
+    "second_count": "second_frequency",
+}
 
 Figures = dict[str, float]
 
@@ -53,20 +59,15 @@ def draw(generator: Generator, grammar: Grammar, states: np.ndarray, seeds: Sequ
 
 
 def judged_states(judge: Judge, grammar: Grammar, pictures: np.ndarray) -> np.ndarray:
-    """Return what the judge says of pictures in the grammar's terms, int64 [n, n_axes]."""
-    answers = judge.answers(pictures)
+    """Return the judge's labels of pictures, int64 [n, n_axes]; -1 for a word that is none."""
+    found = judge.probabilities(pictures)
     columns = []
     for axis in grammar.axes:
-        column = answers[:, list(QUESTIONS).index(_COUNTED.get(axis.name, axis.name))]
-        if axis.name in _COUNTED:  # none, one, more; an axis may lack "no": -1 then
-            column = column - (3 - len(axis.values))
-        columns.append(column)
+        judged = _JUDGED.get(axis.name, axis.name)
+        words = judge.answers[judged]
+        label = np.array([axis.values.index(w) if w in axis.values else -1 for w in words])
+        columns.append(label[found[judged].argmax(1)])
     return np.stack(columns, 1)
-
-
-def true_states(grammar: Grammar, labels: np.ndarray) -> np.ndarray:
-    """Return the states that rendered pictures were made from, int64 [n, n_axes]."""
-    return np.stack([state_of(grammar, row) for row in labels])
 
 
 def read_states(
@@ -106,18 +107,6 @@ def accuracy(grammar: Grammar, found: np.ndarray, true: np.ndarray) -> Figures:
     return {**figures, "all": float(right.all(1).mean())}
 
 
-def held_out(grammar: Grammar, states: np.ndarray) -> np.ndarray:
-    """Return bool [n]: states of combinations that the generator never saw in training."""
-    base, actions = held_out_combinations()
-    index = {name: i for i, name in enumerate(grammar.axis_names)}
-    if grammar.name == "actions":
-        order, combinations = ("density", "action", "scene"), actions
-    else:
-        order, combinations = ("noun", "frequency", "density", "scene"), base
-    columns = [index[name] for name in order]
-    return np.array([tuple(int(v) for v in state[columns]) in combinations for state in states])
-
-
 def sampled_states(grammar: Grammar) -> np.ndarray:
     """Return every state of a small grammar, a seeded sample of a large one."""
     if grammar.n_states <= _EXTENDED_SAMPLE:
@@ -140,9 +129,8 @@ def measure_generation(
         unseen = held_out(grammar, drawn.states)
         for label, rows in (("seen in training", ~unseen), ("held out", unseen)):
             tables[f"{name}: judged, {label}"] = accuracy(grammar, judged[rows], drawn.states[rows])
-        density = grammar.axis_index("density")
-        for value, word in enumerate(grammar.axes[density].values):
-            rows = drawn.states[:, density] == value
+        for value, word in enumerate(_people_words(grammar)):
+            rows = drawn.states[:, grammar.axis_index("density")] == value
             tables[f"{name}: judged, {word} people"] = accuracy(
                 grammar, judged[rows], drawn.states[rows]
             )
@@ -150,6 +138,40 @@ def measure_generation(
         tables[f"{name}: closed loop"] = accuracy(grammar, read, drawn.states)
         tables[f"{name}: closed loop, CLIP alone"] = accuracy(grammar, alone, drawn.states)
     return tables
+
+
+def _people_words(grammar: Grammar) -> tuple[str, ...]:
+    return grammar.axis("density").values if "density" in grammar.axis_names else ()
+
+
+def measure_robustness(
+    perception: Perception, judge: Judge, corpus: Corpus, count: int = _SHIFTED
+) -> dict[str, Figures]:
+    """Accuracy on base renders of perception, CLIP alone and the judge, under each shift."""
+    grammar = load_grammar("base")
+    rows = np.flatnonzero(corpus.grammars == GRAMMARS.index("base"))[:count]
+    true = true_states(grammar, corpus.labels[rows])
+    tables: dict[str, Figures] = {}
+    for name, shift in SHIFTS.items():
+        pictures = shifted(corpus.pictures[rows], shift)
+        read, alone = read_states(perception, grammar, pictures)
+        judged = judged_states(judge, grammar, pictures)
+        for who, found in (("perception", read), ("CLIP alone", alone), ("judge", judged)):
+            tables[f"base, {name}: {who}"] = accuracy(grammar, found, true)
+    return tables
+
+
+def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
+    """Return the Fréchet distance of two sets of features [n, d], each seen as a Gaussian.
+
+    Source: Heusel et al. 2017 (arXiv:1706.08500), Eq. 6, here on the shipped CLIP's embeddings.
+    """
+    covariances = np.cov(features, rowvar=False), np.cov(others, rowvar=False)
+    # The trace of the root of a product is the sum of the roots of its eigenvalues.
+    eigenvalues = np.linalg.eigvals(covariances[0] @ covariances[1]).real.clip(min=0)
+    apart = np.square(features.mean(0) - others.mean(0)).sum()
+    traces = np.trace(covariances[0]) + np.trace(covariances[1])
+    return float(apart + traces - 2 * np.sqrt(eigenvalues).sum())
 
 
 def measure_perception(perception: Perception, judge: Judge, corpus: Corpus) -> dict[str, Figures]:
