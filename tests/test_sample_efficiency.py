@@ -28,7 +28,7 @@ from benchmarks.sample_efficiency.worlds import WORLDS, straight_walk, told_walk
 from benchmarks.synthetic_world import TabularGenerator, synthetic_arguments, synthetic_grammar
 from rldf_gym.grammar import load_grammar
 from tests.painted_world import painted_arguments
-from tools.embedded_world.corpus import GRAMMARS, Corpus
+from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus
 from tools.embedded_world.targets import choose_targets
 
 gym.register_envs(rldf_gym)
@@ -306,7 +306,7 @@ def test_there_are_as_many_target_pictures_as_the_benchmark_promises():
 
 def test_targets_are_chosen_once_a_state_and_spread_over_the_values_of_every_axis():
     random = np.random.default_rng(0)
-    labels = np.zeros((600, 8), np.int16)
+    labels = np.zeros((600, len(LABELS)), np.int16)
     columns = (random.integers(size, size=600) for size in (10, 2, 3, 8))
     labels[:, 0], labels[:, 1], labels[:, 2], labels[:, 4] = columns
     labels[:, 1] += 1
