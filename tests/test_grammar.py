@@ -134,6 +134,7 @@ def test_a_vocabulary_tree_is_laid_out_depth_first():
             values=("park", "vegetable garden", "beach", "nowhere", "kitchen"),
             classes=("park", "vegetable garden", "beach", "nowhere", "kitchen"),
             groups=(("outdoor", "green"), ("outdoor", "green"), ("outdoor",), (), ("indoor",)),
+            role="scene",
         ),
     )
 

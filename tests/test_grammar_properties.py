@@ -11,6 +11,9 @@ from lark import Lark
 from rldf_gym.grammar import GrammarError, compile_grammar
 from rldf_gym.grammar.ambiguity import find_collision
 
+# Words that are drawn at random can be count words, which say so where they count nothing.
+pytestmark = pytest.mark.filterwarnings("ignore::rldf_gym.grammar.GrammarWarning")
+
 unhurried = settings(deadline=None, max_examples=60)
 """Lark builds several parsers per example, which takes long on a busy machine."""
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rldf_gym.grammar import load_grammar
+from rldf_gym.grammar.counting import CountWords
 from rldf_gym.perception import LabelDecoder, PerceptionSpec, clip_reading, zero_shot
-from rldf_gym.perception.counting import CountWords
 
 BASE = load_grammar("base")
 EXTENDED = load_grammar("extended")

@@ -36,7 +36,7 @@ class RewardError(RLDFError):
 def fine_gain(values: ArrayLike, goal: ArrayLike, grammar: Grammar) -> NDArray[np.int64]:
     """Number of fine axes (objects, counts, people, actions, attributes) read as in the goal.
 
-    A frequency counts only where its noun is right: it says how many there are of that noun.
+    A count is a gain only where its object is right.
 
     Args:
         values: int ``[..., n_axes]``, read from pictures, -1 where nothing could be read.
@@ -47,8 +47,10 @@ def fine_gain(values: ArrayLike, goal: ArrayLike, grammar: Grammar) -> NDArray[n
         int64 ``[...]``, from 0 to the number of fine axes.
     """
     matched = np.asarray(values) == np.asarray(goal)
-    if {"frequency", "noun"} <= set(grammar.axis_names):
-        matched[..., grammar.axis_index("frequency")] &= matched[..., grammar.axis_index("noun")]
+    for axis in range(grammar.n_axes):
+        counted = grammar.counted_axis(axis)
+        if counted is not None:
+            matched[..., axis] &= matched[..., counted]
     return np.asarray(matched[..., list(grammar.fine_axes)].sum(axis=-1, dtype=np.int64))
 
 

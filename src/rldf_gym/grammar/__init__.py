@@ -11,18 +11,20 @@ Example:
     array([0, 5, 0, 0])
 """
 
-from rldf_gym.grammar.axes import COARSE_AXIS_NAMES, Axis
-from rldf_gym.grammar.faults import GrammarError
+from rldf_gym.grammar.axes import ROLES, Axis, Role
+from rldf_gym.grammar.faults import GrammarError, GrammarWarning
 from rldf_gym.grammar.files import load_grammar, shipped_grammars
 from rldf_gym.grammar.grammar import Grammar, compile_grammar
 from rldf_gym.grammar.locality import Locality, semantic_order, text_locality
 
 __all__ = [
-    "COARSE_AXIS_NAMES",
+    "ROLES",
     "Axis",
     "Grammar",
     "GrammarError",
+    "GrammarWarning",
     "Locality",
+    "Role",
     "compile_grammar",
     "load_grammar",
     "semantic_order",

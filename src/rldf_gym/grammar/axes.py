@@ -1,9 +1,11 @@
 """The values that a compiled grammar is made of."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
 
-COARSE_AXIS_NAMES = ("scene",)
-"""Axes that describe the whole picture; every other axis is fine (paper §3, rewards)."""
+Role: TypeAlias = Literal["object", "count", "people", "scene", "other"]
+ROLES: tuple[Role, ...] = get_args(Role)
+"""What an axis can describe. The scene is coarse, all others are fine (paper §3, rewards)."""
 
 
 @dataclass(frozen=True)
@@ -16,12 +18,14 @@ class Axis:
         classes: What perception calls each value ``[n_values]``: its alias, else the word itself.
         groups: For each value ``[n_values]``, the rules on its way down the vocabulary tree below
             the axis, such as ``("outdoor",)``; ``()`` for a value that stands in the axis itself.
+        role: What the axis describes; see :mod:`rldf_gym.grammar.roles`.
     """
 
     name: str
     values: tuple[str, ...]
     classes: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
+    role: Role = "other"
 
     def __len__(self) -> int:
         return len(self.values)

@@ -3,8 +3,9 @@
 import hashlib
 import math
 import operator
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import SupportsIndex
 
@@ -13,11 +14,12 @@ import numpy.typing as npt
 from gymnasium.spaces import MultiDiscrete
 
 from rldf_gym.grammar.ambiguity import find_collision
-from rldf_gym.grammar.axes import COARSE_AXIS_NAMES, Axis
+from rldf_gym.grammar.axes import Axis, Role
 from rldf_gym.grammar.compiler import compile_slots
-from rldf_gym.grammar.faults import GrammarError
+from rldf_gym.grammar.faults import GrammarError, GrammarWarning
+from rldf_gym.grammar.roles import find_roles, with_roles
 from rldf_gym.grammar.sentences import Template, template_of
-from rldf_gym.grammar.source import RuleFile, check_usable_by_lark, read_rules
+from rldf_gym.grammar.source import RuleFile, check_usable_by_lark, line_of, read_rules
 
 _MOST_STATES = 2**63
 _MOST_LISTED_STATES = 10_000_000
@@ -34,12 +36,23 @@ class Grammar:
         source: The text of the ``.lark`` file.
         axes: The choices, in the order of derivation.
         template: The sentence that the choices are put into.
+        roles: Roles by axis name, which take precedence over those found from the sentence.
+
+    Raises:
+        GrammarError: Roles that name an unknown axis or role, or that conflict.
     """
 
     name: str
     source: str
     axes: tuple[Axis, ...]
     template: Template
+    roles: Mapping[str, Role] = field(default_factory=dict, hash=False)
+    _counted: tuple[int | None, ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found = find_roles(self.axes, self.template.places, self.roles)
+        object.__setattr__(self, "axes", with_roles(self.axes, found.roles))
+        object.__setattr__(self, "_counted", found.counted)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -80,12 +93,20 @@ class Grammar:
     @cached_property
     def coarse_axes(self) -> tuple[int, ...]:
         """Indices of the axes that describe the whole picture (the scene)."""
-        return tuple(i for i, name in enumerate(self.axis_names) if name in COARSE_AXIS_NAMES)
+        return self.axes_with("scene")
 
     @cached_property
     def fine_axes(self) -> tuple[int, ...]:
         """Indices of all other axes: objects, counts, people, actions, attributes."""
         return tuple(i for i in range(self.n_axes) if i not in self.coarse_axes)
+
+    def axes_with(self, role: Role) -> tuple[int, ...]:
+        """Return the indices of the axes with that role, in the order of the sentence."""
+        return tuple(i for i, axis in enumerate(self.axes) if axis.role == role)
+
+    def counted_axis(self, axis_index: int) -> int | None:
+        """Return the index of the object axis that an axis counts, None if it counts none."""
+        return self._counted[axis_index]
 
     def axis(self, name: str) -> Axis:
         """The axis of that name.
@@ -211,14 +232,16 @@ class Grammar:
         return f"Grammar({self.name!r}: {axes} = {self.n_states} states)"
 
 
-@lru_cache(maxsize=16)
-def compile_grammar(source: str, name: str = "grammar") -> Grammar:
+def compile_grammar(
+    source: str, name: str = "grammar", roles: Mapping[str, Role] | None = None
+) -> Grammar:
     """Compile the text of a ``.lark`` file into axes; the same text gives the same `Grammar`.
 
     Args:
         source: A plain Lark grammar. With ``%ignore " "`` the words of a prompt are set apart by
             one blank each; without it, the file writes its own blanks, as in ``"a photo of "``.
         name: What messages call it.
+        roles: Roles by axis name, where those found from the sentence are not the right ones.
 
     Returns:
         A grammar of which every state has a prompt of its own: two states never share one. This is
@@ -226,8 +249,31 @@ def compile_grammar(source: str, name: str = "grammar") -> Grammar:
 
     Raises:
         GrammarError: A syntax error, an unknown symbol, recursion, a name or a value that stands
-            twice, ambiguity, no choice at all, or more than 2^63 states; names the rule and line.
+            twice, ambiguity, no choice at all, more than 2^63 states, or roles that conflict;
+            names the rule and line.
+
+    Warns:
+        GrammarWarning: A count axis has no object to count.
     """
+    compiled = _compile(source, name)
+    grammar = replace(compiled, roles=dict(roles)) if roles else compiled
+    for index in grammar.axes_with("count"):
+        if grammar.counted_axis(index) is None:
+            warnings.warn(_counts_nothing(grammar, index), GrammarWarning, stacklevel=2)
+    return grammar
+
+
+def _counts_nothing(grammar: Grammar, index: int) -> str:
+    axis = grammar.axes[index].name
+    return (
+        f"axis {axis!r} of grammar {grammar.name!r} (line {line_of(grammar.source, axis)}) holds"
+        " count words but has no object to count, so CLIP reads it, which counts badly; put it"
+        " directly before the axis that it counts or before the word people"
+    )
+
+
+@lru_cache(maxsize=16)
+def _compile(source: str, name: str) -> Grammar:
     try:
         file = read_rules(source, name)
         slots = compile_slots(file)

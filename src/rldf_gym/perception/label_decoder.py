@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.grammar import Axis, Grammar
-from rldf_gym.perception.counting import CountWords
+from rldf_gym.grammar.counting import CountWords
 from rldf_gym.perception.protocols import PerceptionSpec, Reading
 from rldf_gym.perception.zero_shot import zero_shot
 

@@ -39,7 +39,7 @@ class CountWords:
 
     @classmethod
     def parse(cls, words: Sequence[str]) -> "CountWords | None":
-        """Understand an axis's words; None when one of them is no count word."""
+        """Understand an axis's words; None if one is no count word, or two say one number."""
         numbers: list[int | None] = []
         for word in words:
             spelled = word.strip().lower()
@@ -51,7 +51,7 @@ class CountWords:
                 numbers.append(int(spelled))
             else:
                 return None
-        return cls(tuple(numbers))
+        return cls(tuple(numbers)) if len(set(numbers)) == len(numbers) else None
 
     @property
     def least_many(self) -> int:
