@@ -119,30 +119,30 @@ def test_a_batch_that_memory_does_not_hold_is_halved(folder, generator):
     # A size of its own, since what fits is remembered by fingerprint.
     small = tiny(folder, height=24, batch_size=8)
     expected = tiny(folder, height=24, batch_size=8)([DOG] * 7, range(7))
-    pipeline = _SmallMemory(small._loaded.pipeline, room=3)
-    small._loaded = replace(small._loaded, pipeline=pipeline)
+    pipeline = _SmallMemory(small._pipeline, room=3)
+    small._pipeline = pipeline
     assert largest_difference(small([DOG] * 7, range(7)), expected) <= 2
     assert pipeline.sizes == [7, 3, 3, 1]
 
 
 def test_halved_batches_of_a_compiled_pipeline_are_filled_up_no_further_than_they_fit(folder):
     small = tiny(folder, width=24, batch_size=8)
-    pipeline = _SmallMemory(small._loaded.pipeline, room=3)
-    small._loaded = replace(small._loaded, pipeline=pipeline)
+    pipeline = _SmallMemory(small._pipeline, room=3)
+    small._pipeline = pipeline
     # As if it were compiled; compiling takes a minute.
     small.preset = replace(small.preset, compile="default")
     assert len(small([DOG] * 7, range(7))) == 7
     assert pipeline.sizes == [8, 3, 3, 3]
 
 
-def test_what_cannot_be_compiled_is_told_with_the_way_out(folder):
+def test_a_failure_inside_diffusers_is_one_line_and_says_when_compiling_may_be_the_cause(folder):
     def no_compiler(**_):
-        raise RuntimeError("No working C++ compiler found")
+        raise RuntimeError("No working C++ compiler\nfound")
 
     small = tiny(folder, batch_size=1)
-    no_compiler.device = small._loaded.pipeline.device
-    small._loaded = replace(small._loaded, pipeline=no_compiler)
-    with pytest.raises(RuntimeError, match=r"^No working"):
+    no_compiler.device = small._pipeline.device
+    small._pipeline = no_compiler
+    with pytest.raises(GenerationError, match=r"RuntimeError: No working C\+\+ compiler found\]$"):
         small([DOG], [0])
     small.preset = replace(small.preset, compile="default")
     with pytest.raises(GenerationError, match=r"No working C\+\+ compiler.*compile=None"):
@@ -151,7 +151,7 @@ def test_what_cannot_be_compiled_is_told_with_the_way_out(folder):
 
 def test_how_long_compiling_took_is_logged(folder, caplog):
     small = tiny(folder, batch_size=2)
-    _ = small._loaded
+    _ = small._pipeline
     small.preset = replace(small.preset, compile="default")
     with caplog.at_level(logging.INFO, "rldf_gym"):
         small([DOG], [0])
@@ -184,6 +184,7 @@ def test_a_scheduler_may_replace_the_models_own(folder, generator):
     ("settings", "told"),
     [
         ({"scheduler": "FastScheduler"}, "no scheduler 'FastScheduler'"),
+        ({"scheduler": "DPMSolverSDEScheduler"}, "needs torchsde: pip install torchsde"),
         ({"scheduler": "AutoencoderKL"}, "no scheduler 'AutoencoderKL'"),
         ({"scheduler_options": {"use_karas_sigmas": True}}, r"no option use_karas_sigmas.*karras"),
     ],
@@ -211,8 +212,8 @@ def test_others_may_log_while_it_draws(folder, caplog):
             return pipeline(**arguments)
 
     generator = tiny(folder)
-    pipeline = generator._loaded.pipeline
-    generator._loaded = replace(generator._loaded, pipeline=Logging())
+    pipeline = generator._pipeline
+    generator._pipeline = Logging()
     with caplog.at_level(logging.INFO):
         generator([DOG], [0])
     assert "another request" in caplog.text
@@ -245,6 +246,7 @@ def test_half_precision_on_a_cpu_is_said_to_be_slow(folder):
         {"guidance_scale": 2.0},
         {"height": 40},
         {"negative_prompt": "snow"},
+        {"negative_prompt": ""},
         {"dtype": "bfloat16"},
         {"scheduler": "EulerDiscreteScheduler"},
         {"scheduler_options": {"use_karras_sigmas": True}},

@@ -1,20 +1,23 @@
 """Every family of models that a preset is of, as tiny random pipelines in its real format."""
 
+import inspect
 import shutil
 import warnings
 
 import numpy as np
 import pytest
+import torch
+from diffusers import AutoPipelineForText2Image
 from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
-from tiny_models import ARCHITECTURES, save_architecture
+from tiny_models import ARCHITECTURES, CALL_SETTINGS, save_architecture
 
 from rldf_gym.generation import (
     GenerationError,
     LongPromptWarning,
     PicturesUnavailableError,
     make_generator,
-    text_inputs,
 )
+from rldf_gym.generation.text_inputs import text_inputs
 
 DOG = "a photo of one dog and no people in park"
 CAR = "a photo of many car and one people in snow"
@@ -37,8 +40,8 @@ def _no_network(monkeypatch):
 
 
 def tiny(folder, **settings):
-    size = {"height": 16, "width": 16} if folder.name == "flux" else {}
-    return make_generator(f"diffusers:{folder}", "cpu", **({"steps": 2} | size | settings))
+    defaults = {"steps": 2} | CALL_SETTINGS.get(folder.name, {})
+    return make_generator(f"diffusers:{folder}", "cpu", **(defaults | settings))
 
 
 def largest_difference(one, other):
@@ -48,7 +51,8 @@ def largest_difference(one, other):
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_every_family_draws_pictures_of_its_own_size(folders, architecture):
     pictures = tiny(folders[architecture])([DOG, CAR], [0, 1])
-    assert pictures.shape == (2, 16, 16, 3)
+    side = CALL_SETTINGS.get(architecture, {}).get("height", 16)
+    assert pictures.shape == (2, side, side, 3)
     assert largest_difference(pictures[0], pictures[1]) > 2
 
 
@@ -63,57 +67,54 @@ def test_a_picture_of_a_batch_equals_the_same_picture_drawn_alone(
     assert largest_difference(batch, np.stack(alone)) <= 2
 
 
+@pytest.mark.parametrize("negative_prompt", [None, "", "snow"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_encoding_prompts_once_draws_what_the_pipeline_draws_from_texts(
-    folders, architecture, monkeypatch
-):
-    settings = {"guidance_scale": 4.0, "negative_prompt": "snow"}
-    encoded = tiny(folders[architecture], **settings)([DOG, CAR, DOG], [3, 4, 5])
-    monkeypatch.setattr(text_inputs, "_ENCODED", {})
-    from_texts = tiny(folders[architecture], **settings)([DOG, CAR, DOG], [3, 4, 5])
-    assert largest_difference(encoded, from_texts) <= 2
+def test_images_are_those_of_the_pipeline_called_directly(folders, architecture, negative_prompt):
+    settings = {"guidance_scale": 4.0, "negative_prompt": negative_prompt}
+    images = tiny(folders[architecture], **settings)([DOG, CAR, DOG], [3, 4, 5])
+    direct = call_directly(folders[architecture], [DOG, CAR, DOG], [3, 4, 5], negative_prompt)
+    assert largest_difference(images, direct) <= 2
 
 
-def test_a_distilled_model_is_steered_away_by_true_guidance_as_its_own_call_would(
-    folders, monkeypatch
-):
+def call_directly(folder, prompts, seeds, negative_prompt, guidance_scale=4.0):
+    """What the pipeline's own call generates, without any code of ours."""
+    pipeline = AutoPipelineForText2Image.from_pretrained(folder)
+    settings = dict(CALL_SETTINGS.get(folder.name, {}))
+    settings |= settings.pop("call_options", {})
+    if negative_prompt is not None and folder.name != "lcm":
+        settings["negative_prompt"] = [negative_prompt] * len(prompts)
+    images = pipeline(
+        prompts,
+        num_inference_steps=2,
+        guidance_scale=guidance_scale,
+        generator=[torch.Generator().manual_seed(seed) for seed in seeds],
+        output_type="np",
+        **settings,
+    ).images
+    return (images * 255).round().astype(np.uint8)
+
+
+def test_an_empty_negative_prompt_is_not_the_default_of_every_model(folders):
+    default = tiny(folders["sdxl"], guidance_scale=4.0)
+    empty = tiny(folders["sdxl"], guidance_scale=4.0, negative_prompt="")
+    assert default.fingerprint != empty.fingerprint
+    assert largest_difference(default([DOG], [SEED]), empty([DOG], [SEED])) > 0
+
+
+@pytest.mark.parametrize("negative_prompt", ["", "snow"])
+def test_a_distilled_model_is_steered_away_by_true_guidance(folders, negative_prompt):
     plain = tiny(folders["flux"])([DOG], [SEED])
-    settings = {"call_options": {"true_cfg_scale": 4.0}, "negative_prompt": "snow"}
-    encoded = tiny(folders["flux"], **settings)([DOG], [SEED])
-    monkeypatch.setattr(text_inputs, "_ENCODED", {})
-    from_texts = tiny(folders["flux"], **settings)([DOG], [SEED])
-    assert largest_difference(encoded, plain) > 2
-    assert largest_difference(encoded, from_texts) <= 2
+    settings = {"call_options": {"true_cfg_scale": 4.0}, "negative_prompt": negative_prompt}
+    assert largest_difference(tiny(folders["flux"], **settings)([DOG], [SEED]), plain) > 2
 
 
-OTHERS = [
-    kind
-    for kind in dict.fromkeys(AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values())
-    if kind.__name__ not in text_inputs._ENCODED
-]
-
-
-@pytest.mark.parametrize("kind", OTHERS)
-def test_any_other_pipeline_is_told_texts_in_arguments_that_it_takes(kind):
+@pytest.mark.parametrize("kind", dict.fromkeys(AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values()))
+@pytest.mark.parametrize("negative_prompt", [None, "snow"])
+def test_every_pipeline_gets_texts_in_arguments_that_it_takes(kind, negative_prompt):
     pipeline = kind.__new__(kind)  # its signature is all that matters
-    preset = make_generator("diffusers:owner/name").preset
-    for negative in ("", "snow"):
-        texts = text_inputs.TextInputs(pipeline, preset.override(negative_prompt=negative))
-        assert set(texts.encode([DOG]).inputs([DOG])) <= set(texts._takes)
-
-
-def test_a_distinct_prompt_is_encoded_once_and_the_negative_prompt_once_ever(folders):
-    generator = tiny(folders["sd1"], guidance_scale=4.0, negative_prompt="snow", batch_size=2)
-    encoder = generator._loaded.pipeline.text_encoder
-    encoded = []
-    encoder.register_forward_pre_hook(
-        lambda _, given, named: encoded.append(len((given or (named["input_ids"],))[0])),
-        with_kwargs=True,
-    )
-    generator([DOG, CAR, DOG, DOG, CAR], range(5))
-    assert sum(encoded) == 4, "two prompts, and the negative one beside an empty one"
-    generator([CAR], [0])
-    assert sum(encoded) == 5
+    preset = make_generator("diffusers:owner/name", negative_prompt=negative_prompt).preset
+    takes = inspect.signature(kind.__call__).parameters
+    assert set(text_inputs(pipeline, preset, [DOG])) <= set(takes)
 
 
 def test_guidance_steers_away_from_the_negative_prompt(folders):
@@ -127,7 +128,7 @@ def test_guidance_steers_away_from_the_negative_prompt(folders):
 def test_a_replaced_scheduler_keeps_the_models_v_prediction(folders):
     generator = tiny(folders["sd2"], scheduler="DPMSolverMultistepScheduler")
     generator([DOG], [0])
-    scheduler = generator._loaded.pipeline.scheduler
+    scheduler = generator._pipeline.scheduler
     assert type(scheduler).__name__ == "DPMSolverMultistepScheduler"
     assert scheduler.config.prediction_type == "v_prediction"
 
@@ -217,7 +218,7 @@ def test_pictures_of_nan_and_black_ones_are_unavailable(folders, tmp_path, value
 
 def test_what_a_safety_checker_refuses_is_unavailable_and_the_rest_is_not(folders):
     generator = tiny(folders["sd1"])
-    pipeline = generator._loaded.pipeline
+    pipeline = generator._pipeline
 
     def refuse_second(image, *_):
         return image, [place == 1 for place in range(len(image))]

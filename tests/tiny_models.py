@@ -119,8 +119,21 @@ def save_text_to_image(folder: Path) -> Path:
     return folder
 
 
-ARCHITECTURES = ("sd1", "sd2", "sdxl", "lcm", "sd3", "flux")
-"""Of every family that a preset is of, and two flow-matching transformers."""
+ARCHITECTURES = ("sd1", "sd2", "sdxl", "lcm", "sd3", "flux", "pixart_alpha", "pixart_sigma", "sana")
+"""Every family that a preset is of, and transformers that read prompts by T5 or Gemma."""
+
+_ANY_SIZE = {"use_resolution_binning": False}
+CALL_SETTINGS: dict[str, dict[str, Any]] = {
+    "flux": {"height": 16, "width": 16},
+    "pixart_alpha": {"call_options": _ANY_SIZE},
+    "pixart_sigma": {"call_options": _ANY_SIZE},
+    "sana": {
+        "height": 32,
+        "width": 32,
+        "call_options": _ANY_SIZE | {"complex_human_instruction": None},
+    },
+}
+"""Settings without which a family draws its published size only, or reads a page of English."""
 
 
 def save_architecture(folder: Path, architecture: str) -> Path:
@@ -138,6 +151,9 @@ def save_architecture(folder: Path, architecture: str) -> Path:
         "lcm": _latent_consistency,
         "sd3": _stable_diffusion_3,
         "flux": _flux,
+        "pixart_alpha": _pixart_alpha,
+        "pixart_sigma": _pixart_sigma,
+        "sana": _sana,
     }[architecture](folder)
     pipeline.save_pretrained(folder)
     return folder
@@ -257,6 +273,96 @@ def _flux(folder: Path) -> Any:
         vae=_autoencoder(shift_factor=0.1, use_quant_conv=False, use_post_quant_conv=False),
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
     )
+
+
+def _pixart_alpha(_: Path) -> Any:
+    import diffusers
+
+    scheduler = diffusers.DPMSolverMultistepScheduler()
+    return diffusers.PixArtAlphaPipeline(**_pixart_parts(), scheduler=scheduler)
+
+
+def _pixart_sigma(_: Path) -> Any:
+    import diffusers
+
+    scheduler = diffusers.DPMSolverMultistepScheduler()
+    return diffusers.PixArtSigmaPipeline(**_pixart_parts(), scheduler=scheduler)
+
+
+def _pixart_parts() -> dict[str, Any]:
+    import diffusers
+
+    transformer = diffusers.PixArtTransformer2DModel(
+        sample_size=8,
+        num_layers=1,
+        patch_size=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        caption_channels=32,
+        cross_attention_dim=16,
+        in_channels=4,
+        out_channels=8,
+    )
+    return _t5("") | {"transformer": transformer, "vae": _autoencoder()}
+
+
+def _sana(_: Path) -> Any:
+    import diffusers
+    from transformers import Gemma2Config, Gemma2Model
+
+    tokenizer = _gemma_tokenizer()
+    text = Gemma2Config(
+        vocab_size=len(tokenizer),
+        head_dim=8,
+        hidden_size=8,
+        intermediate_size=16,
+        num_attention_heads=2,
+        num_hidden_layers=1,
+        num_key_value_heads=2,
+    )
+    transformer = diffusers.SanaTransformer2DModel(
+        patch_size=1,
+        in_channels=4,
+        out_channels=4,
+        num_layers=1,
+        num_attention_heads=2,
+        attention_head_dim=4,
+        num_cross_attention_heads=2,
+        cross_attention_head_dim=4,
+        cross_attention_dim=8,
+        caption_channels=8,
+        sample_size=16,
+    )
+    blocks: Any = ("ResBlock", "EfficientViTBlock")
+    autoencoder = diffusers.AutoencoderDC(
+        latent_channels=4,
+        attention_head_dim=2,
+        encoder_block_types=blocks,
+        decoder_block_types=blocks,
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        encoder_qkv_multiscales=((), (5,)),
+        decoder_qkv_multiscales=((), (5,)),
+        encoder_layers_per_block=(1, 1),
+        decoder_layers_per_block=(1, 1),
+        downsample_block_type="conv",
+        upsample_block_type="interpolate",
+    )
+    return diffusers.SanaPipeline(
+        tokenizer=tokenizer,
+        text_encoder=Gemma2Model(text),
+        transformer=transformer,
+        vae=autoencoder,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+    )
+
+
+def _gemma_tokenizer() -> Any:
+    """Every letter is a token."""
+    from transformers import GemmaTokenizer
+
+    pieces = ("<pad>", "<eos>", "<bos>", "<unk>", *sorted({"\u2581", *"".join(WORDS)}))
+    return GemmaTokenizer(vocab={piece: number for number, piece in enumerate(pieces)}, merges=[])
 
 
 def _t5(suffix: str) -> dict[str, Any]:

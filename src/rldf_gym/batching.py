@@ -12,8 +12,8 @@ BATCH_SIZE = 16
 Of generators that do not say themselves how many pictures they draw best at once.
 """
 
-_SAID_OF_LACKING_MEMORY = ("DefaultCPUAllocator: ", "MPS backend out of memory")
-"""Of a processor's and of Apple's memory torch says so in a plain `RuntimeError`."""
+_OUT_OF_MEMORY = ("DefaultCPUAllocator: ", "MPS backend out of memory")
+"""Substrings of torch's CPU and MPS out-of-memory errors, which are plain `RuntimeError`s."""
 
 # By fingerprint: what one world found out about a generator and this machine serves the others.
 _SIZES_THAT_FIT: dict[str, int] = {}
@@ -84,16 +84,16 @@ def _if_it_fits(work: Callable[[Sequence[int]], Result], batch: Sequence[int]) -
     try:
         return [work(batch)]
     except (MemoryError, RuntimeError) as error:
-        if len(batch) == 1 or not _is_out_of_memory(error):
+        if len(batch) == 1 or not is_out_of_memory(error):
             raise
         return []
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says so: Python's, torch's own, or torch's of a device without one."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether an error says that memory ran out: Python's, or torch's on any device."""
     torch = sys.modules.get("torch")
     return (
         isinstance(error, MemoryError)
         or (torch is not None and isinstance(error, torch.OutOfMemoryError))
-        or any(said in str(error) for said in _SAID_OF_LACKING_MEMORY)
+        or any(text in str(error) for text in _OUT_OF_MEMORY)
     )

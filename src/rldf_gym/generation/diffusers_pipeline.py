@@ -6,19 +6,18 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.batching import batch_size, in_batches
+from rldf_gym.batching import batch_size, in_batches, is_out_of_memory
 from rldf_gym.generation.acceleration import arrange, pictures_that_fit
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
-from rldf_gym.generation.text_inputs import EncodedPrompts, TextInputs
+from rldf_gym.generation.text_inputs import text_inputs, truncated_text
 from rldf_gym.generation.vocabulary import read_known_words, refuse_unknown_words
 from rldf_gym.model_loading import check_device_name, open_device, silence_of, state_without
 
@@ -73,7 +72,7 @@ class DiffusersGenerator:
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the loaded pipeline: a copy loads and compiles its own."""
-        return state_without(self, "_loaded") | {"warm_up_seconds": {}}
+        return state_without(self, "_pipeline") | {"warm_up_seconds": {}}
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -129,16 +128,12 @@ class DiffusersGenerator:
         self._check(prompts, seeds)
         if not prompts:
             return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)
-        texts = self._loaded.texts
         # Once around everything: it takes as long as half a dozen of a small model's layers.
         with silence_of("diffusers", "transformers"):
-            cut = None if self._warned else _first_cut(texts, prompts)
-            encoded = self._encode(prompts)
+            cut = None if self._warned else self._first_truncated(prompts)
 
             def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
-                return self._draw(
-                    encoded, [prompts[p] for p in places], [int(seeds[p]) for p in places]
-                )
+                return self._draw([prompts[p] for p in places], [int(seeds[p]) for p in places])
 
             drawn = [result for *_, result in in_batches(range(len(prompts)), self, draw)]
         if cut is not None:
@@ -158,6 +153,13 @@ class DiffusersGenerator:
         if self.known_words is not None:
             refuse_unknown_words(prompts, self.known_words, self.name)
 
+    def _first_truncated(self, prompts: Sequence[str]) -> tuple[str, str] | None:
+        """Return the first prompt that is too long, and the words cut off from it."""
+        for prompt in dict.fromkeys(prompts):
+            if words := truncated_text(self._pipeline, self.preset, prompt):
+                return prompt, words
+        return None
+
     def _warn_of_cut_words(self, prompt: str, words: str) -> None:
         """Warn once in a generator's life: the sentences of a grammar are much of one length."""
         self._warned = True
@@ -169,15 +171,7 @@ class DiffusersGenerator:
             stacklevel=3,
         )
 
-    def _encode(self, prompts: Sequence[str]) -> EncodedPrompts:
-        import torch
-
-        with torch.inference_mode():
-            return self._loaded.texts.encode(prompts)
-
-    def _draw(
-        self, encoded: EncodedPrompts, prompts: list[str], seeds: list[int]
-    ) -> tuple[NDArray[np.uint8], list[str]]:
+    def _draw(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
         """Pictures uint8 `[n, H, W, 3]`, and of each why it does not count, '' where it does."""
         import torch
 
@@ -187,29 +181,31 @@ class DiffusersGenerator:
             missing = batch_size(self) - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
         with self._measured(len(prompts)), torch.inference_mode():
-            try:
-                drawn = self._loaded.pipeline(
-                    **encoded.inputs(prompts),
-                    **_call_settings(self.preset),
-                    generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
-                    output_type="pt",
-                )
-            except (ValueError, TypeError) as error:
-                raise GenerationError(
-                    f"the generator {self.name!r} cannot draw with these settings [{error}]"
-                ) from error
-            except RuntimeError as error:
-                if not self._compiles(len(prompts)) or isinstance(error, torch.OutOfMemoryError):
-                    raise
-                raise GenerationError(
-                    f"the generator {self.name!r} cannot be compiled on this machine"
-                    f" [{' '.join(str(error).split())[:300]}]; compile=None draws without"
-                ) from error
+            drawn = self._call_pipeline(prompts, seeds)
             pictures = drawn.images[:n].float()
             refused = getattr(drawn, "nsfw_content_detected", None) or [False] * n
             faults = _faults(pictures, refused, self.preset.dtype)
             levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy(), faults
+
+    def _call_pipeline(self, prompts: list[str], seeds: list[int]) -> Any:
+        import torch
+
+        try:
+            return self._pipeline(
+                **text_inputs(self._pipeline, self.preset, prompts),
+                **_call_settings(self.preset),
+                generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
+                output_type="pt",
+            )
+        except Exception as error:  # every library under diffusers raises its own kinds
+            if is_out_of_memory(error):
+                raise
+            remedy = "; compile=None generates without" if self._compiles(len(prompts)) else ""
+            raise GenerationError(
+                f"the generator {self.name!r} cannot generate with these settings"
+                f" [{type(error).__name__}: {' '.join(str(error).split())[:300]}]{remedy}"
+            ) from error
 
     @contextlib.contextmanager
     def _measured(self, n: int) -> Iterator[None]:
@@ -217,7 +213,7 @@ class DiffusersGenerator:
         import torch
 
         start = time.perf_counter()
-        device: torch.device = self._loaded.pipeline.device
+        device: torch.device = self._pipeline.device
         on_gpu = device.type == "cuda"
         before = 0
         if on_gpu:
@@ -238,7 +234,7 @@ class DiffusersGenerator:
         return self.preset.compile is not None and n not in self.warm_up_seconds
 
     @functools.cached_property
-    def _loaded(self) -> "_Loaded":
+    def _pipeline(self) -> Any:
         device = open_device(self._device, GenerationError)
         if device.type == "cpu" and self.preset.dtype == "float16":
             warnings.warn(
@@ -252,21 +248,7 @@ class DiffusersGenerator:
         if self.preset.attention_slicing:
             pipeline.enable_attention_slicing()
         arrange(pipeline, self.preset.compile)
-        return _Loaded(pipeline, TextInputs(pipeline, self.preset))
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """A pipeline on its device, and what it is told about prompts."""
-
-    pipeline: Any
-    texts: TextInputs
-
-
-def _first_cut(texts: TextInputs, prompts: Sequence[str]) -> tuple[str, str] | None:
-    """The first prompt that is too long, and what is cut off it."""
-    cuts = ((prompt, texts.cut_words(prompt)) for prompt in dict.fromkeys(prompts))
-    return next(((prompt, words) for prompt, words in cuts if words), None)
+        return pipeline
 
 
 def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:

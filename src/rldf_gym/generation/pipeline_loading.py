@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import inspect
 import json
 import re
@@ -245,6 +246,10 @@ def _replace_scheduler(pipeline: Any, preset: GeneratorPreset) -> None:
         return
     name = preset.scheduler or type(pipeline.scheduler).__name__
     kind = getattr(diffusers, name, None)
+    # In place of classes whose packages are missing, diffusers has stand-ins that list them.
+    absent = [p for p in getattr(kind, "_backends", ()) if importlib.util.find_spec(p) is None]
+    if absent:
+        raise GenerationError(f"{name} needs {', '.join(absent)}: pip install {' '.join(absent)}")
     if not isinstance(kind, type) or not issubclass(kind, diffusers.SchedulerMixin):
         raise GenerationError(f"diffusers has no scheduler {name!r}")
     # `from_config` passes over what it does not know.

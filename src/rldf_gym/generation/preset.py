@@ -39,7 +39,8 @@ class GeneratorPreset:
         width: pixels, a multiple of 8; None for the model's own.
         scheduler: name of a diffusers scheduler class, None for the model's own.
         scheduler_options: settings of the scheduler that replace the model's own.
-        negative_prompt: what guidance steers away from; unused without guidance.
+        negative_prompt: what guidance steers away from; unused without guidance. None for the
+            pipeline's own default, which for some models (SDXL) is not the empty text "".
         vae: repository id or folder of an autoencoder that replaces the model's own, such as a
             tiny one.
         vae_revision: commit of that repository; unused for a folder.
@@ -73,7 +74,7 @@ class GeneratorPreset:
     width: int | None = 512
     scheduler: str | None = None
     scheduler_options: Mapping[str, Any] = field(default_factory=dict)
-    negative_prompt: str = ""
+    negative_prompt: str | None = None
     vae: str | None = None
     vae_revision: str = "main"
     safety_checker: bool = False
@@ -136,6 +137,7 @@ class GeneratorPreset:
             # Other kernels round differently, in half precision visibly so.
             "compile": self.compile,
             "attention_slicing": self.attention_slicing,
+            "empty_negative_prompt": self.negative_prompt == "",
         }
         return {
             "pipeline": "StableDiffusionPipeline",
@@ -144,7 +146,7 @@ class GeneratorPreset:
             "steps": self.steps,
             "guidance_scale": None if guidance is None else float(guidance),
             "size": [self.height, self.width],
-            "negative_prompt": self.negative_prompt,
+            "negative_prompt": self.negative_prompt or "",
             "dtype": self.dtype,
         } | {name: value for name, value in later.items() if value}
 
