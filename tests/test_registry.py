@@ -1,7 +1,7 @@
 import pytest
 
 from rldf_gym.errors import RLDFError
-from rldf_gym.registry import resolve
+from rldf_gym.registry import make_named, resolve
 
 KNOWN = {"first": 1, "second": 2}
 
@@ -31,3 +31,18 @@ def test_a_failing_import_gives_its_reason_in_one_line(name, reason):
     with pytest.raises(RLDFError, match=reason) as raised:
         resolve("number", name, KNOWN)
     assert "\n" not in str(raised.value)
+
+
+def test_a_class_or_function_makes_the_object():
+    assert make_named("text", "builtins:str", lambda found: isinstance(found, str)) == ""
+    assert make_named("place", "os:getcwd", lambda found: isinstance(found, str))
+
+
+def test_a_call_that_fails_gives_its_reason():
+    with pytest.raises(RLDFError, match="cannot make the number 'math:sqrt': TypeError: "):
+        make_named("number", "math:sqrt", lambda found: isinstance(found, int))
+
+
+def test_an_object_of_another_kind_is_rejected():
+    with pytest.raises(RLDFError, match="'math:pi' gives a float, which is not a text"):
+        make_named("text", "math:pi", lambda found: isinstance(found, str))

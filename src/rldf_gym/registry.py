@@ -2,10 +2,18 @@
 
 import difflib
 import importlib
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rldf_gym.errors import RLDFError
+
+_OBJECT = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*")
+
+
+def is_object_name(name: str) -> bool:
+    """Return whether a name has the form ``package.module:object``."""
+    return _OBJECT.fullmatch(name) is not None
 
 
 def resolve(kind: str, name: str, known: Mapping[str, Any]) -> Any:
@@ -22,9 +30,8 @@ def resolve(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     """
     if name in known:
         return known[name]
-    module_name, colon, attribute = name.partition(":")
-    if colon and module_name and attribute:
-        return _imported(kind, name, module_name, attribute)
+    if is_object_name(name):
+        return _imported(kind, name)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise RLDFError(
@@ -32,14 +39,38 @@ def resolve(kind: str, name: str, known: Mapping[str, Any]) -> Any:
     )
 
 
-def _imported(kind: str, name: str, module_name: str, attribute: str) -> Any:
+def make_named(kind: str, name: str, is_ready: Callable[[Any], bool]) -> Any:
+    """Return the object ``package.module:object``, or what it returns when called.
+
+    Args:
+        kind: what is looked up, for messages.
+        name: of a ready object, or of a class or function that makes one without arguments.
+        is_ready: whether an object is one of this kind.
+
+    Raises:
+        RLDFError: an import or a call that fails, or an object of another kind.
+    """
+    found = _imported(kind, name)
+    if isinstance(found, type) or (callable(found) and not is_ready(found)):
+        try:
+            found = found()
+        except Exception as error:  # the code of a user may raise anything
+            raise _failure(f"cannot make the {kind} {name!r}", error) from error
+    if not is_ready(found):
+        raise RLDFError(f"{name!r} gives a {type(found).__name__}, which is not a {kind}")
+    return found
+
+
+def _imported(kind: str, name: str) -> Any:
+    module_name, _, attribute = name.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
         for part in attribute.split("."):
             found = getattr(found, part)
     except Exception as error:  # a module may raise anything while it is imported
-        reason = " ".join(str(error).split())
-        raise RLDFError(
-            f"cannot import the {kind} {name!r}: {type(error).__name__}: {reason}"
-        ) from error
+        raise _failure(f"cannot import the {kind} {name!r}", error) from error
     return found
+
+
+def _failure(what: str, error: Exception) -> RLDFError:
+    return RLDFError(f"{what}: {type(error).__name__}: {' '.join(str(error).split())}")

@@ -29,6 +29,7 @@ from rldf_gym.generation.protocols import (
 )
 from rldf_gym.generation.vocabulary import refuse_unknown_words
 from rldf_gym.hub import is_repository
+from rldf_gym.registry import is_object_name, make_named
 
 __all__ = [
     "PLACEHOLDER_GREY",
@@ -57,7 +58,8 @@ def make_generator(spec: str | Generator, device: str | None = None, **overrides
     Args:
         spec: name of a preset in `PRESETS`; `diffusers:<repository or folder>[@<commit>]` for any
             other model that diffusers' AutoPipelineForText2Image loads; `openai:<model>` for one
-            behind a server that speaks the Images API; or a ready generator.
+            behind a server that speaks the Images API; `package.module:object` for a generator,
+            or a class or function that makes one without arguments; or a ready generator.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
         **overrides: settings of the preset to replace, such as `steps=10`; see `GeneratorPreset`
             and `ImagesApiSettings`.
@@ -77,6 +79,9 @@ def make_generator(spec: str | Generator, device: str | None = None, **overrides
                 f"settings {', '.join(overrides)} cannot change the ready generator {spec.name!r}"
             )
         return spec
+    if is_object_name(spec) and not spec.startswith((OPENAI, DIFFUSERS)):
+        made = make_named("generator", spec, lambda found: isinstance(found, Generator))
+        return make_generator(made, device, **overrides)
     if spec.startswith(OPENAI):
         settings = ImagesApiSettings(spec.removeprefix(OPENAI))
         return ImagesApiGenerator(settings.override(**overrides))

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rldf_gym.grammar.faults import GrammarError
 from rldf_gym.grammar.grammar import Grammar, compile_grammar
+from rldf_gym.registry import is_object_name, make_named
 
 _SUFFIX = ".lark"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -17,7 +18,11 @@ def shipped_grammars() -> tuple[str, ...]:
 
 
 def load_grammar(grammar: str | Path | Grammar) -> Grammar:
-    """A grammar by the name of a shipped one, by path, or as it is.
+    """Return a grammar by the name of a shipped one, by path, by object, or as it is.
+
+    Args:
+        grammar: a shipped grammar's name; the path of a ``.lark`` file; ``package.module:object``
+            for a `Grammar`, a name or path, or a function that makes one; or a `Grammar`.
 
     Raises:
         GrammarError: No such name or file, a file that cannot be read, or a fault in the grammar.
@@ -31,6 +36,9 @@ def load_grammar(grammar: str | Path | Grammar) -> Grammar:
     if not str(grammar):
         raise GrammarError(f"no grammar named; there are {', '.join(shipped_grammars())}")
     path = _shipped_files().get(str(grammar), Path(grammar))
+    if is_object_name(str(grammar)) and not path.exists():
+        found = make_named("grammar", str(grammar), lambda o: isinstance(o, Grammar | str | Path))
+        return load_grammar(found)
     return compile_grammar(_read(path), path.stem)
 
 

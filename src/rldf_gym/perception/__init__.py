@@ -26,6 +26,7 @@ from rldf_gym.perception.protocols import (
 )
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
 from rldf_gym.perception.zero_shot import clip_reading, zero_shot
+from rldf_gym.registry import is_object_name, make_named
 
 __all__ = [
     "PERCEPTIONS",
@@ -56,8 +57,9 @@ def make_perception(
     """Perception by name, from a folder, or the perception itself.
 
     Args:
-        spec: a name in `PERCEPTIONS`; a `Path` to a folder with the subfolder clip and, where
-            there are such models, detector and scene_classifier; or a ready perception.
+        spec: a name in `PERCEPTIONS`; the path of a folder with the subfolder clip and, where
+            there are such models, detector and scene_classifier; `package.module:object` for a
+            `Perception`, or a function that makes one without arguments; or a ready perception.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
     Raises:
@@ -66,7 +68,10 @@ def make_perception(
     """
     if isinstance(spec, Perception):
         return spec
-    if isinstance(spec, Path):
+    if spec in PERCEPTIONS:
+        return PERCEPTIONS[str(spec)](device)
+    if isinstance(spec, Path) or Path(spec).is_dir():
+        spec = Path(spec)
         detector, scenes = spec / "detector", spec / "scene_classifier"
         return Perception(
             clip=OpenClip(spec / "clip", device),
@@ -75,9 +80,12 @@ def make_perception(
                 UltralyticsSceneClassifier(scenes, device) if scenes.is_dir() else None
             ),
         )
-    if spec not in PERCEPTIONS:
-        raise PerceptionError(
-            f"unknown perception {spec!r}; known: {', '.join(PERCEPTIONS)}, a pathlib.Path to a"
-            " folder of models"
+    if is_object_name(spec):
+        ready: Perception = make_named(
+            "perception", spec, lambda found: isinstance(found, Perception)
         )
-    return PERCEPTIONS[spec](device)
+        return ready
+    raise PerceptionError(
+        f"unknown perception {spec!r}; known: {', '.join(PERCEPTIONS)}, a folder of models,"
+        " or 'package.module:object'"
+    )
