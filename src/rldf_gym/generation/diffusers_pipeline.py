@@ -128,9 +128,12 @@ class DiffusersGenerator:
         self._check(prompts, seeds)
         if not prompts:
             return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)
+        pipeline = (
+            self._pipeline
+        )  # loaded here, outside of the silence: its warnings are for the user
         # Once around everything: it takes as long as half a dozen of a small model's layers.
         with silence_of("diffusers", "transformers"):
-            cut = None if self._warned else self._first_truncated(prompts)
+            cut = None if self._warned else _first_truncated(pipeline, self.preset, prompts)
 
             def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
                 return self._draw([prompts[p] for p in places], [int(seeds[p]) for p in places])
@@ -152,13 +155,6 @@ class DiffusersGenerator:
                 raise GenerationError(f"seed {seed} is outside 0 .. 2^63 - 1")
         if self.known_words is not None:
             refuse_unknown_words(prompts, self.known_words, self.name)
-
-    def _first_truncated(self, prompts: Sequence[str]) -> tuple[str, str] | None:
-        """Return the first prompt that is too long, and the words cut off from it."""
-        for prompt in dict.fromkeys(prompts):
-            if words := truncated_text(self._pipeline, self.preset, prompt):
-                return prompt, words
-        return None
 
     def _warn_of_cut_words(self, prompt: str, words: str) -> None:
         """Warn once in a generator's life: the sentences of a grammar are much of one length."""
@@ -249,6 +245,16 @@ class DiffusersGenerator:
             pipeline.enable_attention_slicing()
         arrange(pipeline, self.preset.compile)
         return pipeline
+
+
+def _first_truncated(
+    pipeline: Any, preset: GeneratorPreset, prompts: Sequence[str]
+) -> tuple[str, str] | None:
+    """Return the first prompt that is too long, and the words cut off from it."""
+    for prompt in dict.fromkeys(prompts):
+        if words := truncated_text(pipeline, preset, prompt):
+            return prompt, words
+    return None
 
 
 def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:
