@@ -258,7 +258,9 @@ def test_words_hang_in_wordnets_tree(wordnet):
 
 def test_path_similarity_counts_the_steps_between_two_meanings(wordnet):
     names = ["poodle.n.01", "spaniel.n.01", "dog.n.01", "car.n.01"]
-    similarities = wordnet.path_similarities([wordnet.synset(name).offset for name in names])
+    similarities = wordnet.taxonomy.path_similarities(
+        [wordnet.synset(name).offset for name in names]
+    )
     assert similarities[0] == pytest.approx([1, 1 / 3, 1 / 2, 1 / 6])
     assert np.array_equal(similarities, similarities.T)
 

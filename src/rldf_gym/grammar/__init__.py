@@ -15,7 +15,12 @@ from rldf_gym.grammar.axes import ROLES, Axis, Role
 from rldf_gym.grammar.faults import GrammarError, GrammarWarning
 from rldf_gym.grammar.files import load_grammar, shipped_grammars
 from rldf_gym.grammar.grammar import Grammar, compile_grammar
-from rldf_gym.grammar.locality import Locality, semantic_order, text_locality
+from rldf_gym.grammar.locality import (
+    Locality,
+    order_correlation,
+    semantic_order,
+    text_locality,
+)
 
 __all__ = [
     "ROLES",
@@ -27,6 +32,7 @@ __all__ = [
     "Role",
     "compile_grammar",
     "load_grammar",
+    "order_correlation",
     "semantic_order",
     "shipped_grammars",
     "text_locality",

@@ -74,6 +74,31 @@ def semantic_order(embeddings: npt.ArrayLike) -> npt.NDArray[np.int64]:
     return _leaf_order(_cosine_distances(embeddings))
 
 
+def order_correlation(similarities: npt.ArrayLike, order: Sequence[int] | None = None) -> float:
+    """Return how well distance along an order follows dissimilarity, -1 .. 1; 1 is best.
+
+    That is Spearman's rank correlation, over all pairs of values, of the number of steps between
+    the two with how unlike they are.
+
+    Args:
+        similarities: float ``[n_values, n_values]``, symmetric, the larger the more alike.
+        order: The order to measure, labels ``[n_values]``; by default the order of the rows.
+
+    Raises:
+        GrammarError: No square table of at least three values.
+    """
+    from scipy.stats import spearmanr
+
+    table = np.asarray(similarities, dtype=np.float64)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or len(table) < 3:
+        raise GrammarError(
+            f"similarities have shape [n, n] with at least 3 values, not {table.shape}"
+        )
+    labels = np.arange(len(table)) if order is None else np.asarray(order)
+    one, other = np.triu_indices(len(table), k=1)
+    return float(spearmanr(other - one, -table[labels[one], labels[other]]).statistic)
+
+
 def _cosine_distances(embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
     table = np.asarray(embeddings, dtype=np.float64)
     if table.ndim != 2 or 0 in table.shape:

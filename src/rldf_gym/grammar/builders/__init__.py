@@ -6,12 +6,14 @@ Every builder returns the text of a plain ``.lark`` file that compiles and that 
 from rldf_gym.grammar.builders.lark_file import BuiltGrammar, Vocabulary, write_grammar
 from rldf_gym.grammar.builders.ordering import order_axis, wordnet_embedding
 from rldf_gym.grammar.builders.synsets import grammar_from_wordnet, vocabulary_tree
+from rldf_gym.grammar.builders.taxonomy import Taxonomy
 from rldf_gym.grammar.builders.templates import grammar_from_template
 from rldf_gym.grammar.builders.wordnet import WordNet
 from rldf_gym.grammar.builders.words import grammar_from_words
 
 __all__ = [
     "BuiltGrammar",
+    "Taxonomy",
     "Vocabulary",
     "WordNet",
     "grammar_from_template",

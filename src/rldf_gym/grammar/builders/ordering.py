@@ -78,7 +78,7 @@ def wordnet_embedding(wordnet: WordNet) -> Callable[[Sequence[str]], npt.ArrayLi
                 + (f" and {len(unknown) - 10} more" if len(unknown) > 10 else "")
                 + "; order the axis by text embeddings instead, or reword them"
             )
-        return wordnet.embeddings([[found[0].offset] for found in senses.values()])
+        return wordnet.taxonomy.embeddings([[found[0].offset] for found in senses.values()])
 
     return embed
 

@@ -95,7 +95,7 @@ def _path_up(wordnet: WordNet, offset: int) -> list[int]:
     """The offsets from a synset up to the most general one."""
     path = [offset]
     while above := wordnet.at(path[-1]).hypernyms:
-        path.append(min(above, key=lambda each: max(wordnet.ancestors(each).values())))
+        path.append(min(above, key=lambda each: max(wordnet.taxonomy.ancestors(each).values())))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Read WordNet's nouns from its database files, and measure how alike two of them are.
+"""Read WordNet's nouns from its database files.
 
 WordNet (Princeton University, version 3.0) sorts nouns into *synsets*, sets of words of one
 meaning, each below more general ones, its hypernyms. It is not part of this package; Debian and
@@ -10,15 +10,11 @@ import math
 import os
 import re
 import textwrap
-from collections import deque
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from rldf_gym.grammar.builders.taxonomy import Taxonomy
 from rldf_gym.grammar.faults import GrammarError
 
 _PLACES = ("/usr/share/wordnet", "/usr/local/WordNet-3.0/dict", "/usr/share/wordnet-3.0")
@@ -35,6 +31,8 @@ class Synset:
     Attributes:
         offset: Where it stands in ``data.noun``; WordNet 3.0's offsets are the numbers in
             ImageNet's class ids.
+        category: The number of its lexicographer file: 5 animal, 6 artifact, 13 food, 20 plant,
+            and so on; see the manual page ``lexnames(5WN)``.
         lemmas: Its words, the most usual first.
         gloss: What it means.
         hypernyms: Offsets of the synsets directly above.
@@ -43,6 +41,7 @@ class Synset:
     """
 
     offset: int
+    category: int
     lemmas: tuple[str, ...]
     gloss: str
     hypernyms: tuple[int, ...]
@@ -52,6 +51,8 @@ class Synset:
 
 class WordNet:
     """WordNet's nouns; synsets are read when they are asked for.
+
+    ``taxonomy`` knows how alike two of them are.
 
     Args:
         folder: Where ``index.noun`` and ``data.noun`` are. By default ``$WNSEARCHDIR``,
@@ -79,7 +80,7 @@ class WordNet:
         self.folder = found
         self._data = (found / "data.noun").read_bytes()
         self._synsets: dict[int, Synset] = {}
-        self._ancestors: dict[int, dict[int, int]] = {}
+        self.taxonomy = Taxonomy(lambda offset: self.at(offset).hypernyms)
 
     def synset(self, name: str) -> Synset:
         """Return the synset of a name such as ``dog.n.01``: a word and which of its meanings.
@@ -128,53 +129,6 @@ class WordNet:
         """Return whether WordNet marks its words as slurs or obscene."""
         return any(not _DEROGATORY.isdisjoint(self.at(mark).lemmas) for mark in synset.usage)
 
-    def ancestors(self, offset: int) -> dict[int, int]:
-        """Return each synset above, and itself, with the fewest steps up to it."""
-        if offset not in self._ancestors:
-            steps, waiting = {offset: 0}, deque([offset])
-            while waiting:
-                below = waiting.popleft()
-                for above in self.at(below).hypernyms:
-                    if above not in steps:
-                        steps[above] = steps[below] + 1
-                        waiting.append(above)
-            self._ancestors[offset] = steps
-        return self._ancestors[offset]
-
-    def path_similarities(self, offsets: Sequence[int]) -> npt.NDArray[np.float64]:
-        """Return WordNet's path similarity of each pair: float64 ``[n, n]`` in (0, 1].
-
-        That is 1 / (1 + steps of the shortest path through a common hypernym).
-        """
-        columns: dict[int, int] = {}
-        above = [self.ancestors(offset) for offset in offsets]
-        for steps in above:
-            for ancestor in steps:
-                columns.setdefault(ancestor, len(columns))
-        table = np.full((len(offsets), len(columns)), np.inf)
-        for row, steps in enumerate(above):
-            table[row, [columns[each] for each in steps]] = list(steps.values())
-        shortest = np.array([(table + row).min(axis=1) for row in table])
-        return 1.0 / (1.0 + shortest)
-
-    def embeddings(self, offsets: Iterable[Iterable[int]]) -> npt.NDArray[np.float64]:
-        """Return a vector per word whose cosines follow WordNet's tree: ``[n_words, d]``.
-
-        Each dimension is a synset; a word has it as far as its meanings are below it. Synsets
-        above few of the words weigh more, as inverse document frequencies do.
-
-        Args:
-            offsets: For each word, the offsets of its meanings, or of the meanings of its parts.
-        """
-        rows = [{above for offset in row for above in self.ancestors(offset)} for row in offsets]
-        columns = {above: column for column, above in enumerate(sorted(set().union(*rows)))}
-        table = np.zeros((len(rows), len(columns)))
-        for row, above in enumerate(rows):
-            table[row, [columns[each] for each in above]] = 1.0
-        rarity = np.sqrt(np.log((1 + len(rows)) / table.sum(axis=0)))
-        weighted: npt.NDArray[np.float64] = table * rarity
-        return weighted
-
     @cached_property
     def _index(self) -> dict[str, tuple[int, ...]]:
         """The offsets of each word's meanings."""
@@ -216,6 +170,7 @@ def _synset(line: str) -> Synset:
             to.setdefault(symbol, []).append(int(offset))
     return Synset(
         offset=int(fields[0]),
+        category=int(fields[1]),
         lemmas=lemmas,
         gloss=gloss.strip(),
         hypernyms=tuple(to.get("@", []) + to.get("@i", [])),
