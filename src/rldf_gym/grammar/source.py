@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from lark import Lark, Token, Tree
 from lark.exceptions import LarkError, UnexpectedInput
 from lark.grammar import NonTerminal
+from lark.load_grammar import Grammar as LarkGrammar
 from lark.load_grammar import GrammarBuilder
 
 from rldf_gym.grammar.faults import GrammarError
@@ -36,6 +37,7 @@ class RuleFile:
         rules: For each rule, its alternatives.
         terminals: For each named terminal, its definition.
         separator: What stands between two words: ``" "`` if the file ignores blanks, else nothing.
+        read: The file as Lark read it.
     """
 
     name: str
@@ -43,6 +45,7 @@ class RuleFile:
     rules: Mapping[str, LarkTree]
     terminals: Mapping[str, LarkTree]
     separator: str
+    read: LarkGrammar
 
     def line(self, rule: str) -> int:
         """The line, counted from 1, on which a rule is defined."""
@@ -78,7 +81,7 @@ def read_rules(source: str, name: str) -> RuleFile:
     terminals = {str(term): tree for term, (tree, _priority) in read.term_defs}
     rules = {str(rule): tree for rule, _parameters, tree, _options in read.rule_defs}
     ignored = [terminals[term] for term in read.ignore]
-    file = RuleFile(name, source, rules, terminals, _separator(name, ignored))
+    file = RuleFile(name, source, rules, terminals, _separator(name, ignored), read)
     if "start" not in rules:
         raise GrammarError(f"grammar {name!r} has no rule named start: every sentence begins there")
     _refuse_recursion(file)
@@ -92,7 +95,7 @@ def check_usable_by_lark(file: RuleFile) -> None:
         GrammarError: Lark refuses the file.
     """
     try:
-        Lark(file.source, parser="earley")
+        Lark(file.read, parser="earley")
     except (LarkError, AssertionError) as error:
         raise GrammarError(_lark_complaint(file.source, file.name, error)) from error
 
