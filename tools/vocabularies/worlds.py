@@ -197,7 +197,8 @@ class Worlds:
         words: dict[str, int] = {}
         for word, offset in [*known.items(), *common.items()]:
             above = self._wordnet.taxonomy.ancestors(offset)
-            if not roots.isdisjoint(above) and offset not in words.values():
+            taken = offset in words.values() or word in sources.LEFT_OUT
+            if not roots.isdisjoint(above) and not taken:
                 words.setdefault(word, offset)
         return words
 
