@@ -14,6 +14,7 @@ BENCHMARKS = {
     "classic": "Q-learning and SARSA on Gymnasium's CliffWalking, Taxi and FrozenLake",
     "convergence": "distance of Q-learning's table to Q* over steps, by step size",
     "generation": "pictures per second against the plain diffusers pipeline, on CPU and GPU",
+    "locality": "whether neighbours on an axis mean alike, against other orders",
     "sample_efficiency": "pictures until a target is found: learners and their peers",
     "search_success": "share of targets that tabular learners find, and the pictures it takes",
     "serving": "pictures drawn by rldf serve for 8 clients, against direct batches of 8",

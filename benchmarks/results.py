@@ -163,7 +163,7 @@ def code_fingerprint(name: str) -> str:
     digest = hashlib.sha256()
     roots = [Path(package.__path__[0]) for package in (rldf_gym, rldf_agents)]
     files = [path for root in roots for path in sorted(root.rglob("*.py"))]
-    files += sorted(Path(__file__).parents[1].glob("grammars/*.lark"))
+    files += sorted(Path(__file__).parents[1].glob("grammars/**/*.lark"))
     here = Path(__file__).parent
     files += [here / shared for shared in _SHARED]
     for path in (*files, here / f"{name}.py", *sorted((here / name).glob("*.py"))):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from rldf_gym.grammar import load_grammar
 from rldf_gym.grammar.builders import BuiltGrammar, Vocabulary, WordNet, vocabulary_tree
 from rldf_gym.grammar.builders.lark_file import Sentence, write_grammar
 from rldf_gym.grammar.builders.synsets import WORDNET_NOTICE
@@ -64,8 +65,11 @@ class Worlds:
         }
 
     def meanings(self) -> list[Meanings]:
-        """Return the axes whose words have one meaning each."""
+        """Return the axes whose words have one meaning each, those of the base world too."""
+        base = load_grammar("base")
         return [
+            Meanings("base", "noun", self._meant(base.axis("noun").values)),
+            Meanings("base", "scene", self._meant(base.axis("scene").values, SCENES)),
             Meanings("imagenet", "noun", self._imagenet_nouns),
             Meanings("world", "noun", self._lvis_nouns),
             Meanings("world", "scene", self._scenes),
@@ -97,6 +101,9 @@ class Worlds:
             shown: self._offset(shown, written.partition("/")[0].replace("_", " "), SCENES)
             for written, shown in scenes.items()
         }
+
+    def _meant(self, words: Sequence[str], *categories: Sequence[Sequence[int]]) -> dict[str, int]:
+        return {word: self._offset(word, "", *categories) for word in words}
 
     def _offset(self, phrase: str, remark: str, *categories: Sequence[Sequence[int]]) -> int:
         meaning = meaning_of(self._wordnet, phrase, remark, *categories)
