@@ -5,6 +5,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +32,7 @@ from rldf_gym.generation import (
     make_generator,
 )
 from rldf_gym.goal import DEFAULT_TARGET
+from rldf_gym.serving import access
 from rldf_gym.serving.access import LARGEST_BODY
 from rldf_gym.serving.app import ServedModel
 from rldf_gym.serving.errors import ServingError
@@ -38,6 +40,10 @@ from rldf_gym.serving.queue import QueueSettings
 from rldf_gym.serving.requests import LONGEST_PROMPT
 from rldf_gym.serving.server import read_token
 
+HALF_A_BODY = (
+    b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b'Content-Length: 100\r\n\r\n{"prompt":'
+)
 TOKEN = "a-token-nobody-guesses"
 URL = re.compile(r"http://[^;]+/v1")
 
@@ -96,6 +102,14 @@ class TestPictures:
         reply = client(url).images.generate(prompt="a dog", n=3, extra_body=extra)
         for place, item in enumerate(reply.data):
             np.testing.assert_array_equal(from_base64(item.b64_json), noise("a dog", 7 + place))
+
+    def test_come_as_a_data_url_where_the_client_asks_for_one(self, url):
+        reply = client(url).images.generate(
+            prompt="a dog", response_format="url", extra_body={"seed": 7}
+        )
+        kind, _, content = reply.data[0].url.partition(",")
+        assert kind == "data:image/png;base64"
+        np.testing.assert_array_equal(from_base64(content), noise("a dog", 7))
 
     def test_without_a_seed_differ_and_tell_theirs(self, url):
         replies = [post(url, prompt="a dog").json()["data"][0] for _ in range(2)]
@@ -184,7 +198,11 @@ class TestRequests:
             ({"prompt": "a dog", "seed": -1}, "seed", "greater than or equal to 0"),
             ({"prompt": "a dog", "seed": 2**63}, "seed", "less than"),
             ({"prompt": "a dog", "size": "512x512"}, "size", f"{SIDE}x{SIDE} and no other"),
-            ({"prompt": "a dog", "response_format": "url"}, "response_format", "use 'b64_json'"),
+            (
+                {"prompt": "a dog", "response_format": "png"},
+                "response_format",
+                "'b64_json' or 'url'",
+            ),
             ({"prompt": "a dog", "output_format": "webp"}, "output_format", "'png'"),
             ({"prompt": "a dog", "stream": True}, "stream", "not streamed"),
             ({"prompt": "a dog", "negative_prompt": "x"}, "negative_prompt", "not permitted"),
@@ -207,11 +225,25 @@ class TestRequests:
         answer = post(url, prompt="a dog", user="me", quality="hd", style="vivid", size="auto")
         assert answer.status_code == 200
 
-    def test_a_body_that_is_no_json_is_refused(self, url):
+    @pytest.mark.parametrize("content", [b"{", b"\xff\xfe{"])
+    def test_a_body_that_is_no_json_is_rejected_as_such(self, url, content):
         headers = {"Content-Type": "application/json"}
-        answer = httpx.post(f"{url}/images/generations", content=b"{", headers=headers)
+        answer = httpx.post(f"{url}/images/generations", content=content, headers=headers)
         assert answer.status_code == 400
-        assert "message" in answer.json()["error"]
+        error = answer.json()["error"]
+        assert (error["code"], error["param"]) == ("invalid_json", None)
+        assert error["message"] == "the body is not JSON in UTF-8"
+
+    def test_a_body_without_a_content_type_is_answered_with_the_one_to_send(self, url):
+        answer = httpx.post(f"{url}/images/generations", content=b'{"prompt": "a dog"}')
+        assert answer.status_code == 400
+        assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+    def test_another_method_is_named_as_such(self, url):
+        answer = httpx.get(f"{url}/images/generations")
+        assert answer.status_code == 405
+        assert answer.headers["Allow"] == "POST"
+        assert answer.json()["error"]["code"] == "method_not_allowed"
 
     def test_a_large_body_is_refused_unread(self, url):
         answer = httpx.post(f"{url}/images/generations", content=b"x" * (LARGEST_BODY + 1))
@@ -226,6 +258,35 @@ class TestRequests:
         answer = httpx.get(f"{url}/nothing")
         assert answer.status_code == 404
         assert "/v1/nothing" in answer.json()["error"]["message"]
+        assert answer.json()["error"]["code"] == "not_found"
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"",
+            b"POST /v1/images/generations HTTP/1.1\r\nHost:",
+            b"GET /health HTTP/1.1\r\nHost: x\r\n\r\nGET /hea",
+        ],
+        ids=["nothing", "half a head", "half a second head"],
+    )
+    def test_a_connection_without_a_whole_head_is_closed_in_time(self, url, monkeypatch, sent):
+        monkeypatch.setattr(access, "READ_SECONDS", 0.3)
+        with connected(url) as connection:
+            connection.sendall(sent)
+            while connection.recv(1024):
+                pass
+
+    def test_a_body_that_does_not_arrive_is_answered_in_time(self, url, monkeypatch):
+        monkeypatch.setattr(access, "READ_SECONDS", 0.3)
+        with connected(url) as connection:
+            connection.sendall(HALF_A_BODY)
+            assert b"408 Request Timeout" in connection.recv(1024)
+
+    def test_a_server_ends_although_a_client_has_half_sent_a_body(self, monkeypatch):
+        monkeypatch.setattr(access, "READ_SECONDS", 0.3)
+        with served(NoiseGenerator()) as address, connected(address) as connection:
+            connection.sendall(HALF_A_BODY)
+            # Leaving the context asks the server to end and waits until it has.
 
 
 class TestQueue:
@@ -281,6 +342,24 @@ class TestQueue:
         assert answer.status_code == 503
         assert answer.headers["Retry-After"] == "1"
         assert answer.json()["error"]["code"] == "queue_full"
+
+    def test_a_full_queue_says_how_long_it_takes_to_empty(self):
+        generator = NoiseGenerator(seconds=0.5)
+        with served(generator, max_queue=8, max_batch=1) as url, ThreadPoolExecutor(2) as pool:
+            assert post(url, prompt="first").status_code == 200
+            pool.submit(post, url, prompt="second", n=8)
+            until(lambda: queued(url) >= 7)
+            answer = post(url, prompt="third", n=5)
+        assert 3 <= int(answer.headers["Retry-After"]) <= 8
+
+    @pytest.mark.slow
+    def test_64_clients_of_10_images_are_all_served_with_six_retries(self):
+        with served(NoiseGenerator(seconds=0.5), max_batch=16) as url, ThreadPoolExecutor(64) as p:
+
+            def generate(number):
+                return client(url, max_retries=6).images.generate(prompt=f"dog {number}", n=10)
+
+            assert all(len(reply.data) == 10 for reply in p.map(generate, range(64)))
 
     def test_more_pictures_than_may_ever_wait_are_no_reason_to_come_back(self):
         with served(NoiseGenerator(), max_queue=2) as url:
@@ -495,6 +574,11 @@ def running_command(log, **environment):
         finally:
             process.kill()
             process.wait()
+
+
+def connected(url) -> socket.socket:
+    address = httpx.URL(url)
+    return socket.create_connection((address.host, address.port), timeout=10)
 
 
 def is_up(url) -> bool:

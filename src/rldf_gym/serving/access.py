@@ -1,5 +1,6 @@
 """What stands before the app: who may ask, how much, and the count of it all."""
 
+import asyncio
 import hmac
 import time
 
@@ -10,6 +11,9 @@ from rldf_gym.serving.metrics import Metrics
 
 LARGEST_BODY = 64 * 1024
 """Bytes of a request; many times the longest prompt."""
+
+READ_SECONDS = 10.0
+"""Within which a request must arrive: its head, and then its body."""
 
 OPEN_PATHS = frozenset({"/health"})
 """What needs no token: it tells nothing but that the server is up."""
@@ -73,7 +77,7 @@ class BearerToken:
 
 
 class LimitedBody:
-    """Reads a request's body before anything else does, and gives up on a large one."""
+    """Reads a request's body before anything else does; rejects a large and a slow one."""
 
     def __init__(self, app: ASGIApp, limit: int = LARGEST_BODY) -> None:
         self._app = app
@@ -84,20 +88,31 @@ class LimitedBody:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        try:
+            body = await asyncio.wait_for(self._read(receive), READ_SECONDS)
+        except asyncio.TimeoutError:
+            message = f"the body of a request must arrive within {READ_SECONDS:g} seconds"
+            error = RequestError(408, message, "request_timeout", headers={"Connection": "close"})
+            await error.response()(scope, receive, send)
+        except RequestError as error:
+            await error.response()(scope, receive, send)
+        else:
+            if body is not None:
+                await self._app(scope, _replayed(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """Return the whole body, or None where the client is gone."""
         body, more = b"", True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return
+                return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._limit:
-                error = RequestError(
-                    413, f"a request has at most {self._limit} bytes", "request_too_large"
-                )
-                await error.response()(scope, receive, send)
-                return
-        await self._app(scope, _replayed(body, receive), send)
+                told = f"a request has at most {self._limit} bytes"
+                raise RequestError(413, told, "request_too_large")
+        return body
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

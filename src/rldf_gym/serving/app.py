@@ -10,6 +10,7 @@ import zlib
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,7 +39,7 @@ from rldf_gym.serving.queue import (
     QueueSettings,
     Unavailable,
 )
-from rldf_gym.serving.requests import SEED_LIMIT, PicturesRequest, explain
+from rldf_gym.serving.requests import SEED_LIMIT, PicturesRequest, explain, invalid_json
 
 Answer = TypeVar("Answer")
 
@@ -166,13 +167,16 @@ def _add_error_handlers(app: FastAPI) -> None:
         return error.response()
 
     @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        return explain(error).response()
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return explain(error, request.headers.get("Content-Type", "")).response()
 
     @app.exception_handler(HTTPException)
     async def not_there(request: Request, error: HTTPException) -> Response:
+        if error.status_code == 400:  # FastAPI's answer to bytes that are no text
+            return invalid_json().response()
         told = f"{request.method} {request.url.path}: {error.detail}"
-        return RequestError(error.status_code, told, "not_found").response()
+        code = HTTPStatus(error.status_code).name.lower()
+        return RequestError(error.status_code, told, code, headers=error.headers).response()
 
     @app.exception_handler(RLDFError)
     async def failed(_: Request, error: RLDFError) -> Response:
@@ -196,16 +200,22 @@ async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQu
     try:
         outcomes = await queue.draw([asked.prompt] * n_pictures, seeds)
     except QueueFullError:
-        told = f"{len(queue)} pictures are waiting already; try again later"
-        raise RequestError(503, told, "queue_full", headers={"Retry-After": "1"}) from None
+        seconds = str(queue.seconds_until_empty())
+        told = f"{len(queue)} images are waiting already; try again in {seconds} seconds"
+        raise RequestError(503, told, "queue_full", headers={"Retry-After": seconds}) from None
     if reasons := [outcome.reason for outcome in outcomes if isinstance(outcome, Unavailable)]:
         raise RequestError(400, "; ".join(dict.fromkeys(reasons)), UNAVAILABLE, "prompt")
     pictures = [outcome for outcome in outcomes if not isinstance(outcome, Unavailable)]
     encoded = await asyncio.to_thread(_encode, pictures)
+    is_url = asked.response_format == "url"
+    name, prefix = ("url", "data:image/png;base64,") if is_url else ("b64_json", "")
     return JSONResponse(
         {
             "created": int(time.time()),
-            "data": [{"b64_json": c, "seed": s} for c, s in zip(encoded, seeds, strict=True)],
+            "data": [
+                {name: prefix + content, "seed": seed}
+                for content, seed in zip(encoded, seeds, strict=True)
+            ],
             "output_format": "png",
             "size": model.size,
             "fingerprint": model.generator.fingerprint,

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,10 @@ from rldf_gym.serving.metrics import Metrics
 Picture = NDArray[np.uint8]
 
 _REMEMBERED = 8
-"""Batches by which it is judged how many clients there are."""
+"""Recent batches by which the number of clients and the speed are judged."""
+
+_LONGEST_RETRY = 60
+"""Seconds; longer ones the openai client ignores."""
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -99,12 +104,18 @@ class PictureQueue:
         self._metrics = metrics
         self._waiting: deque[_Job] = deque()
         self._recent: deque[int] = deque(maxlen=_REMEMBERED)
+        self._seconds_each: deque[float] = deque(maxlen=_REMEMBERED)
         self._arrival = asyncio.Event()
         metrics.watch_queue(self.__len__)
 
     def __len__(self) -> int:
         """How many pictures wait."""
         return len(self._waiting)
+
+    def seconds_until_empty(self) -> int:
+        """Return the whole seconds, 1 to 60, after which today's queue will have been generated."""
+        each = sum(self._seconds_each) / max(len(self._seconds_each), 1)
+        return min(max(1, math.ceil(each * len(self._waiting))), _LONGEST_RETRY)
 
     @property
     def capacity(self) -> int:
@@ -148,8 +159,10 @@ class PictureQueue:
         while True:
             size = self._settings.max_batch or batch_size(self._generator)
             batch = await self._gather(size)
+            start = time.perf_counter()
             with self._metrics.drawing(len(batch), is_full=len(batch) >= size):
                 outcomes = await loop.run_in_executor(self._thread, self._outcomes, batch)
+            self._seconds_each.append((time.perf_counter() - start) / len(batch))
             self._recent.append(len(batch) + len(self._waiting))
             for job, outcome in zip(batch, outcomes, strict=True):
                 _settle(job.outcome, outcome)

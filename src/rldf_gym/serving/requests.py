@@ -1,6 +1,6 @@
 """What clients may ask for: the fields of the Images API, and `seed`."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,18 +16,9 @@ MOST_PICTURES = 10
 SEED_LIMIT = 2**63
 
 
-def _only(allowed: str, otherwise: str) -> AfterValidator:
-    def check(value: Any) -> Any:
-        if value not in (None, allowed):
-            raise ValueError(otherwise)
-        return value
-
-    return AfterValidator(check)
-
-
-def _never(value: bool | None) -> bool | None:
+def _not_streamed(value: bool | None) -> bool | None:
     if value:
-        raise ValueError("pictures are not streamed: leave it out")
+        raise ValueError("images are not streamed: leave it out")
     return value
 
 
@@ -45,7 +36,7 @@ class PicturesRequest(BaseModel):
         size: that of the model, "WxH", or "auto".
         seed: of the first picture; the next one's is larger by 1, and so on. None draws one by
             lot; every picture's seed is in the reply.
-        response_format: "b64_json".
+        response_format: "b64_json", or "url" for a ``data:`` URL with the same content.
         output_format: "png".
         stream: False.
     """
@@ -57,12 +48,9 @@ class PicturesRequest(BaseModel):
     n: Annotated[int, Field(ge=1, le=MOST_PICTURES)] | None = None
     size: str | None = None
     seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT)] | None = None
-    response_format: Annotated[
-        str | None,
-        _only("b64_json", "pictures are sent in the reply and put at no address: use 'b64_json'"),
-    ] = None
-    output_format: Annotated[str | None, _only("png", "pictures are sent as 'png'")] = None
-    stream: Annotated[bool | None, AfterValidator(_never)] = None
+    response_format: Literal["b64_json", "url"] | None = None
+    output_format: Literal["png"] | None = None
+    stream: Annotated[bool | None, AfterValidator(_not_streamed)] = None
 
     background: Any = None
     moderation: Any = None
@@ -74,11 +62,25 @@ class PicturesRequest(BaseModel):
     user: Any = None
 
 
-def explain(error: RequestValidationError) -> RequestError:
-    """Say which fields of a request are wrong, and how; what was sent is not repeated."""
+def explain(error: RequestValidationError, content_type: str) -> RequestError:
+    """Return the answer that names the fields of a request that are wrong, and how.
+
+    Args:
+        error: of the validation; what was sent is not repeated.
+        content_type: header of the request, empty if it has none.
+    """
+    if "json" not in content_type:
+        return RequestError(400, "send JSON, with Content-Type: application/json", "invalid_json")
+    if error.errors()[0]["type"] == "json_invalid":
+        return invalid_json()
     faults = [
         (".".join(str(part) for part in fault["loc"][1:]), str(fault["msg"]))
         for fault in error.errors()
     ]
     told = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
     return RequestError(400, told, "invalid_value", faults[0][0] or None)
+
+
+def invalid_json() -> RequestError:
+    """Return the answer to a body that cannot be parsed."""
+    return RequestError(400, "the body is not JSON in UTF-8", "invalid_json")

@@ -1,14 +1,19 @@
 """From a generator to a running server: the address, the token, and the end."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
+from typing import Any
 
+import h11
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from rldf_gym.addresses import is_loopback
 from rldf_gym.batching import batch_size
 from rldf_gym.generation import Generator
+from rldf_gym.serving import access
 from rldf_gym.serving.app import ServedModel, make_app
 from rldf_gym.serving.errors import ServingError
 from rldf_gym.serving.queue import QueueSettings
@@ -17,6 +22,8 @@ TOKEN_VARIABLE = "RLDF_SERVE_TOKEN"
 
 _SHORTEST_TOKEN = 16
 _MOST_CONNECTIONS = 1_000
+_SHUTDOWN_SECONDS = 300
+"""Within which accepted requests are finished after SIGINT or SIGTERM."""
 
 
 def serve(
@@ -54,6 +61,31 @@ def serve(
         server.run(sockets=[listener])
 
 
+class _ImpatientProtocol(H11Protocol):
+    """Closes connections on which the head of a request does not arrive in time."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        """Start the timer of the first head."""
+        super().connection_made(transport)
+        self._time_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Stop the timer where this completes a head."""
+        super().data_received(data)
+        self._time_head()
+
+    def _time_head(self) -> None:
+        """Start the timer at the first byte of a request, stop it when its head is complete."""
+        is_incomplete = self.conn.their_state is h11.IDLE
+        if is_incomplete and self._head_timer is None:
+            self._head_timer = self.loop.call_later(access.READ_SECONDS, self.transport.close)
+        elif not is_incomplete and self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
 def make_server(
     model: ServedModel, settings: QueueSettings, token: str | None = None
 ) -> uvicorn.Server:
@@ -62,7 +94,9 @@ def make_server(
         make_app(model, settings, token),
         # Its levels below this print the headers of requests, and the token is in one.
         log_level="info",
+        http=_ImpatientProtocol,
         limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         server_header=False,
     )
     return uvicorn.Server(config)
