@@ -46,16 +46,24 @@ def autoencoder(
     device: Device = "cpu",
     steps: Steps = 5_500,
     batch: Batch = 48,
+    rate: Rate = 2e-3,
+    start: Annotated[Path | None, typer.Option(help="Autoencoder whose encoder is kept.")] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="CLIP model whose features a perceptual term compares.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Train the autoencoder."""
-    from tools.embedded_world.autoencoder import save_autoencoder, train_autoencoder
+    from tools.embedded_world import autoencoder as training
+    from tools.embedded_world.clip import image_tower
     from tools.embedded_world.corpus import Corpus
     from tools.embedded_world.training_loop import Plan
 
-    plan = Plan(runs / "autoencoder", steps, 2e-3, seed, device, averaging=0.999)
-    model = train_autoencoder(Corpus.open(runs / "train"), plan, batch)
-    save_autoencoder(model, runs / "autoencoder" / "vae")
+    plan = Plan(runs / "autoencoder", steps, rate, seed, device, averaging=0.999)
+    perceptual = training.PerceptualLoss(image_tower(features)).to(device) if features else None
+    corpus = Corpus.open(runs / "train")
+    model = training.train_autoencoder(corpus, plan, batch, start, perceptual)
+    training.save_autoencoder(model, runs / "autoencoder" / "vae")
 
 
 @app.command()
@@ -65,33 +73,34 @@ def text_to_image(
     steps: Steps = 4_600,
     guidance_steps: Annotated[int, typer.Option(help="Steps of the second phase.")] = 400,
     batch: Batch = 48,
+    rate: Rate = 1e-3,
+    start: Annotated[Path | None, typer.Option(help="Trained pipeline to start from.")] = None,
     seed: Seed = 0,
 ) -> None:
     """Train the text-to-image model on the finished autoencoder's latents."""
     from diffusers import AutoencoderTiny
 
-    from tools.embedded_world import text_to_image as model_room
+    from tools.embedded_world import text_to_image as training
     from tools.embedded_world.corpus import Corpus
     from tools.embedded_world.tokenizer import build_tokenizer
     from tools.embedded_world.training_loop import Plan
 
-    folder = runs / "text_to_image"
+    folder, vae = runs / "text_to_image", runs / "autoencoder" / "vae"
     tokenizer = build_tokenizer(folder / "tokenizer")
-    autoencoder = AutoencoderTiny.from_pretrained(runs / "autoencoder" / "vae").float().to(device)
-    data = model_room.encode_corpus(
-        Corpus.open(runs / "train"), autoencoder, tokenizer, folder / "latents.npy", device
-    )
-    model = model_room.TextToImage(tokenizer)
-    plan = Plan(folder / "denoising", steps, 1e-3, seed, device, averaging=0.9995, decay=0.35)
-    model_room.train_text_to_image(model, data, plan, batch)
-    model_room.save_pipeline(
-        model, runs / "autoencoder" / "vae", tokenizer, folder / "without_guidance"
-    )
+    encoder = AutoencoderTiny.from_pretrained(vae).float().to(device)
+    corpus = Corpus.open(runs / "train")
+    data = training.encode_corpus(corpus, encoder, tokenizer, folder / "latents.npy", device)
+    model = training.TextToImage(tokenizer)
+    if start is not None:
+        model.load(start, tokenizer.get_vocab())
+    plan = Plan(folder / "denoising", steps, rate, seed, device, averaging=0.9995, decay=0.35)
+    training.train_text_to_image(model, data, plan, batch)
+    training.save_pipeline(model, vae, tokenizer, folder / "without_guidance")
     plan = Plan(
         folder / "guidance", guidance_steps, 3e-4, seed + 1, device, averaging=0.998, decay=1.0
     )
-    model_room.distil_guidance(model, data, plan, batch)
-    model_room.save_pipeline(model, runs / "autoencoder" / "vae", tokenizer, folder / "pipeline")
+    training.distil_guidance(model, data, plan, batch)
+    training.save_pipeline(model, vae, tokenizer, folder / "pipeline")
 
 
 def _picture_source(runs: Path, device: str) -> "PictureSource":

@@ -18,7 +18,7 @@ from tools.embedded_world.styles import Filter
 _CROP = (0.58, 1.05)  # sides of the window that is cut out, as shares of the picture's
 _STRETCH = 0.15
 _TURN = np.radians(9)
-_VISIBLE = 0.35  # share of a figure that has to stay visible for it to count
+_VISIBLE = 0.25  # share of a figure that has to stay visible for it to count
 
 
 def _column(values: np.ndarray) -> Tensor:

@@ -2,14 +2,20 @@
 
 Learns on 64x64 crops, mostly centred on figures, so that most of the work goes into what has to
 be recognised; both halves are convolutional and take whole pictures afterwards.
+
+The decoder is wide at low resolutions and linear at the highest one, where a convolution costs
+most: the last layers only lay out what was computed at half the side, as in EDSR (Lim et al. 2017,
+arXiv:1707.02921).
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
 from tools.embedded_world.corpus import Corpus
@@ -17,7 +23,8 @@ from tools.embedded_world.training_loop import Plan, StepRandom, fit
 
 LATENT_CHANNELS = 12
 _CROP = 64
-_WIDTH = 32
+_ENCODER_WIDTH, _DECODER_WIDTH = 32, 64
+_PERCEPTUAL_WEIGHT = 0.1
 _ON_FIGURE = 0.75  # share of crops that are centred on a figure
 _LATENT_NOISE = 0.05
 
@@ -25,11 +32,11 @@ _LATENT_NOISE = 0.05
 def build_autoencoder() -> AutoencoderTiny:
     """Return an untrained AutoencoderTiny with factor 8."""
     return AutoencoderTiny(
-        encoder_block_out_channels=(_WIDTH,) * 4,
-        decoder_block_out_channels=(_WIDTH,) * 4,
+        encoder_block_out_channels=(_ENCODER_WIDTH,) * 4,
+        decoder_block_out_channels=(_DECODER_WIDTH,) * 4,
         latent_channels=LATENT_CHANNELS,
         num_encoder_blocks=(0, 1, 2, 2),
-        num_decoder_blocks=(3, 2, 2, 1),
+        num_decoder_blocks=(4, 3, 1, 0),
     )
 
 
@@ -63,10 +70,57 @@ def reconstruction_loss(restored: Tensor, original: Tensor) -> Tensor:
     return error.abs().mean() + error.square().mean() + edges
 
 
-def train_autoencoder(corpus: Corpus, plan: Plan, batch: int) -> AutoencoderTiny:
-    """Train, and set the scaling factor so that scaled latents have unit variance."""
+class PerceptualLoss(nn.Module):
+    """Distance of the features that a network for pictures computes in its first layers.
+
+    Source: LPIPS without learned weights (Zhang et al. 2018, arXiv:1801.03924, Eq. 1).
+
+    Args:
+        tower: a timm residual network, frozen.
+    """
+
+    def __init__(self, tower: Any) -> None:
+        super().__init__()
+        stem = nn.Sequential(tower.conv1, tower.bn1, tower.act1)
+        self._stages = nn.ModuleList(
+            [stem, nn.Sequential(tower.maxpool, tower.layer1), tower.layer2]
+        )
+
+    def forward(self, restored: Tensor, original: Tensor) -> Tensor:
+        """Return the mean over stages for pictures float32 [n, 3, H, W] in -1..1."""
+        total = restored.new_zeros(())
+        for stage in self._stages:
+            restored, original = stage(restored), stage(original)
+            apart = functional.normalize(restored, dim=1) - functional.normalize(original, dim=1)
+            total = total + apart.square().sum(1).mean()
+        return total / len(self._stages)
+
+
+def train_autoencoder(
+    corpus: Corpus,
+    plan: Plan,
+    batch: int,
+    start: Path | None = None,
+    perceptual: PerceptualLoss | None = None,
+) -> AutoencoderTiny:
+    """Train, and set the scaling factor so that scaled latents have unit variance.
+
+    Args:
+        corpus: pictures.
+        plan: how long, how fast.
+        batch: crops a step.
+        start: folder of an autoencoder whose encoder is kept as it is, and with it the latents
+            that a denoising network has learned; None to train both halves.
+        perceptual: a further term of the loss.
+    """
     torch.manual_seed(plan.seed)
-    model = build_autoencoder().to(plan.device, memory_format=torch.channels_last)
+    model = build_autoencoder()
+    if start is not None:
+        kept = AutoencoderTiny.from_pretrained(start)
+        model.encoder.load_state_dict(kept.encoder.state_dict())
+        model.encoder.requires_grad_(False)
+        model.register_to_config(scaling_factor=kept.config.scaling_factor)
+    model.to(plan.device, memory_format=torch.channels_last)
 
     def loss(step: int, random: StepRandom) -> Tensor:
         original = crops(corpus, random.numpy, batch).to(plan.device)
@@ -75,13 +129,18 @@ def train_autoencoder(corpus: Corpus, plan: Plan, batch: int) -> AutoencoderTiny
             latents = model.encode(original).latents.float()
             noise = torch.randn(latents.shape, generator=random.torch).to(plan.device)
             restored = model.decode(latents + _LATENT_NOISE * noise).sample.float()
-        mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
-        unit = mean.square().mean() + (spread - 1).square().mean()
-        return reconstruction_loss(restored, original) + 0.01 * unit
+            total = reconstruction_loss(restored, original)
+            if perceptual is not None:
+                total = total + _PERCEPTUAL_WEIGHT * perceptual(restored, original).float()
+        if start is None:
+            mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
+            total = total + 0.01 * (mean.square().mean() + (spread - 1).square().mean())
+        return total
 
     fit(model, loss, plan)
-    latents = encode(model, corpus.pictures[:2000], plan.device)
-    model.register_to_config(scaling_factor=round(float(1 / latents.astype(np.float32).std()), 4))
+    if start is None:
+        latents = encode(model, corpus.pictures[:2000], plan.device).astype(np.float32)
+        model.register_to_config(scaling_factor=round(float(1 / latents.std()), 4))
     return model
 
 

@@ -25,7 +25,7 @@ _RESTORED_SHARE = 0.4
 _WARPED_SHARE = 0.4
 _GRAINY_SHARE = 0.4
 _CHANGED_SHARES = (0.3, 0.7)  # where the weather has to stay readable, and elsewhere
-_STYLE_SHARES = (0.6, 0.1, 0.2, 0.1)
+_STYLE_SHARES = (0.56, 0.08, 0.28, 0.08)
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,8 @@ PREPROCESSING = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5], "size": [IMAGE
 
 
 _State = tuple[int, ...]
+_CANDIDATES = 128  # captions of one grammar that compete in a batch
+_STYLES_EVERY = 3  # one picture in so many is compared with its caption in other styles
 _LISTED_WHOLE = ("base", "actions")  # few enough sentences to compare a picture with each
 
 
@@ -82,7 +84,14 @@ class CaptionLoss:
             if grammar.name in _LISTED_WHOLE
         }
 
-    def __call__(self, model: Any, images: Tensor, indices: np.ndarray, styles: Tensor) -> Tensor:
+    def __call__(
+        self,
+        model: Any,
+        images: Tensor,
+        indices: np.ndarray,
+        styles: Tensor,
+        rng: np.random.Generator,
+    ) -> Tensor:
         """Return the mean loss of unit image embeddings [n, d] of these corpus rows."""
         total = images.new_zeros(())
         for number, grammar in enumerate(self._grammars):
@@ -91,18 +100,29 @@ class CaptionLoss:
                 continue
             true = true_states(grammar, self._corpus.labels[indices[members]])
             states: list[_State] = [tuple(state) for state in true.tolist()]
-            total = total + self._of_content(model, images[members], grammar, states)
+            total = total + self._of_content(model, images[members], grammar, states, rng)
             if grammar.name != "extended":  # its pictures are photos only
-                captions = [grammar.decode(state) for state in true]
-                total = total + self._of_style(model, images[members], captions, styles[members])
+                some = members[::_STYLES_EVERY]
+                captions = [grammar.decode(state) for state in true[::_STYLES_EVERY]]
+                style_loss = self._of_style(model, images[some], captions, styles[some])
+                total = total + style_loss * len(members) / len(some)
         return total / len(indices)
 
     def _of_content(
-        self, model: Any, images: Tensor, grammar: Grammar, states: list[_State]
+        self,
+        model: Any,
+        images: Tensor,
+        grammar: Grammar,
+        states: list[_State],
+        rng: np.random.Generator,
     ) -> Tensor:
-        candidates = self._whole.get(grammar.name) or sorted(
-            {near for state in states for near in _neighbours(grammar, state)}
-        )
+        right = set(states)
+        near = self._whole.get(grammar.name) or [
+            near for state in states for near in _neighbours(grammar, state)
+        ]
+        wrong = sorted(set(near) - right)
+        kept = rng.permutation(len(wrong))[: max(0, _CANDIDATES - len(right))]
+        candidates = [*sorted(right), *(wrong[i] for i in kept)]
         place = {state: i for i, state in enumerate(candidates)}
         texts = self._embed(model, [grammar.decode(np.array(state)) for state in candidates])
         logits = model.logit_scale.exp() * images @ texts.T
@@ -151,7 +171,7 @@ def train_clip(
             sdpa_kernel(SDPBackend.MATH),
         ):
             images = model.encode_image(sampled.pictures * 2 - 1, normalize=True).float()
-            value = caption_loss(model, images, sampled.indices, sampled.styles)
+            value = caption_loss(model, images, sampled.indices, sampled.styles, random.numpy)
         with torch.no_grad():
             model.logit_scale.clamp_(0, float(np.log(100)))
         return value
@@ -168,6 +188,12 @@ def _load_weights(model: Any, folder: Path, tokens: dict[str, int]) -> None:
     fresh = model.state_dict()[name]
     weights[name] = moved_embeddings(weights[name].float(), old_tokens, fresh, tokens)
     model.load_state_dict(weights)
+
+
+def image_tower(folder: Path) -> Any:
+    """Return the timm network that reads pictures in a trained model, frozen."""
+    model = open_clip.create_model(f"local-dir:{folder}", precision="fp32")
+    return model.visual.trunk.eval().requires_grad_(False)
 
 
 def save_clip(model: Any, folder: Path) -> None:

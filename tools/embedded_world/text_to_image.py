@@ -8,6 +8,7 @@ arXiv:2502.12154, with a frozen teacher).
 """
 
 import copy
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,14 @@ from diffusers import (
 )
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
+from tqdm import tqdm
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from tools.embedded_world.autoencoder import LATENT_CHANNELS, encode
-from tools.embedded_world.corpus import Corpus
+from tools.embedded_world.corpus import GRAMMARS, Corpus, in_style
 from tools.embedded_world.renderer import PERSON_CLASS
-from tools.embedded_world.tokenizer import CONTEXT_LENGTH, write_tokenizer
+from tools.embedded_world.styles import painting
+from tools.embedded_world.tokenizer import CONTEXT_LENGTH, moved_embeddings, write_tokenizer
 from tools.embedded_world.training_loop import Plan, StepRandom, fit
 
 LATENT_SIDE = 16
@@ -36,6 +39,8 @@ _BLOCKS = (64, 128, 160)
 _NO_CAPTION_SHARE = 0.1
 _MIN_SNR = 5.0
 _PERSON_WEIGHT, _THING_WEIGHT = 3.0, 2.0  # against 1 for the background
+_PAINTED_SHARE = 0.33
+_ENCODED, _ENCODING_SEED = 512, 3
 _GUIDANCE = 2.0  # the guidance scale that the second phase writes into the model
 
 
@@ -77,6 +82,17 @@ class TextToImage(nn.Module):
                 nn.init.zeros_(module.conv2.weight)
                 nn.init.zeros_(module.conv2.bias)
         nn.init.zeros_(self.unet.conv_out.weight)
+
+    def load(self, pipeline: Path, tokens: dict[str, int]) -> None:
+        """Load the networks of a trained pipeline whose vocabulary may be smaller."""
+        old = json.loads((pipeline / "tokenizer" / "vocab.json").read_text())
+        weights = CLIPTextModel.from_pretrained(pipeline / "text_encoder").float().state_dict()
+        fresh = self.text_encoder.state_dict()
+        (name,) = (key for key in fresh if key.endswith("token_embedding.weight"))
+        weights[name] = moved_embeddings(weights[name], old, fresh[name], tokens)
+        self.text_encoder.load_state_dict(weights)
+        unet = UNet2DConditionModel.from_pretrained(pipeline / "unet").float()
+        self.unet.load_state_dict(unet.state_dict())
 
     def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
         """Predict the velocity, [n, LATENT_CHANNELS, 16, 16]."""
@@ -127,7 +143,9 @@ def encode_corpus(
     kept: Path,
     device: str,
 ) -> LatentSet:
-    """Encode the tidy pictures of combinations that are not held out, and their mirror images.
+    """Encode the tidy pictures of combinations that are not held out, some of them as paintings.
+
+    Half of the pictures are mirrored.
 
     Args:
         corpus: the pictures.
@@ -136,28 +154,46 @@ def encode_corpus(
         kept: file that keeps the latents for a resumed run.
         device: torch device.
     """
-    chosen = np.flatnonzero((corpus.labels[:, -1] == 1) & ~corpus.held_out)
-    side = corpus.pictures.shape[1]
+    rng = np.random.default_rng(_ENCODING_SEED)
+    tidy = np.flatnonzero((corpus.labels[:, -1] == 1) & ~corpus.held_out)
+    in_clear_day = tidy[corpus.grammars[tidy] != GRAMMARS.index("extended")]
+    painted = rng.choice(in_clear_day, round(len(in_clear_day) * _PAINTED_SHARE), replace=False)
+    rows = np.concatenate([tidy, painted])
+    mirrored = rng.uniform(size=len(rows)) < 0.5
     if not kept.exists():
-        pictures = corpus.pictures[chosen]
-        latents = np.concatenate(
-            [encode(autoencoder, p, device) for p in (pictures, pictures[:, :, ::-1])]
-        )
+        parts = []
+        for start in tqdm(range(0, len(rows), _ENCODED), desc="encoding", mininterval=10):
+            part = slice(start, start + _ENCODED)
+            pictures = corpus.pictures[rows[part]]
+            pictures[mirrored[part]] = pictures[mirrored[part], :, ::-1]
+            paintings = np.arange(len(rows))[part] >= len(tidy)
+            pictures[paintings] = _painted(pictures[paintings], rng)
+            parts.append(encode(autoencoder, pictures, device))
         partial = kept.with_suffix(".partial.npy")
-        np.save(partial, latents * np.float16(autoencoder.config.scaling_factor))
+        np.save(partial, np.concatenate(parts) * np.float16(autoencoder.config.scaling_factor))
         partial.replace(kept)
-    weights = [
-        _figure_weights(corpus.boxes[i], mirrored, side)
-        for mirrored in (False, True)
-        for i in chosen
-    ]
-    captions = [corpus.sentence(int(i)) for i in chosen]
+    side = corpus.pictures.shape[1]
+    captions = [corpus.sentence(int(i)) for i in tidy]
+    captions += [in_style(corpus.sentence(int(i)), "painting") for i in painted]
     return LatentSet(
-        np.load(kept),
-        np.tile(tokenize(tokenizer, captions), (2, 1)),
-        np.stack(weights),
+        np.load(kept, mmap_mode="r"),
+        tokenize(tokenizer, captions),
+        np.stack(
+            [
+                _figure_weights(corpus.boxes[i], bool(flip), side)
+                for i, flip in zip(rows, mirrored, strict=True)
+            ]
+        ),
         tokenize(tokenizer, [""])[0],
     )
+
+
+def _painted(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return uint8 [n, H, W, 3] pictures as paintings."""
+    if not len(pictures):
+        return pictures
+    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    return (painting(x, rng) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def _use_plain_attention(model: TextToImage) -> None:
