@@ -1,11 +1,13 @@
 """Model outputs to readings: who reads which axis, counting, confidences, zero-shot."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rldf_gym.grammar import load_grammar
+from rldf_gym.grammar import compile_grammar, load_grammar
 from rldf_gym.grammar.counting import CountWords
 from rldf_gym.perception import LabelDecoder, PerceptionSpec, clip_reading, zero_shot
 
@@ -35,6 +37,10 @@ def embedder(grammar, weights=None):
 def reader(grammar=BASE, detector=DETECTOR_CLASSES, scenes=SCENES, embed=None):
     embed = embedder(grammar) if embed is None else embed
     return LabelDecoder(grammar, PerceptionSpec(embed, 100.0, detector, THRESHOLD, scenes))
+
+
+def readers_of(decoder):
+    return dict(zip(decoder.grammar.axis_names, decoder.readers, strict=True))
 
 
 def picture_of(grammar, prompt):
@@ -78,20 +84,20 @@ def test_objects_people_and_scene_become_a_state():
 
 
 def test_a_grammars_axes_are_shared_out_among_the_models():
-    assert reader().reader_of == {
+    assert readers_of(reader()) == {
         "frequency": "detector",
         "noun": "detector",
         "density": "detector",
         "scene": "scene_classifier",
     }
-    assert reader(EXTENDED).reader_of["weather"] == "clip"
-    assert reader(ACTIONS).reader_of["action"] == "clip"
+    assert readers_of(reader(EXTENDED))["weather"] == "clip"
+    assert readers_of(reader(ACTIONS))["action"] == "clip"
 
 
 def test_classes_that_a_model_lacks_are_left_to_clip():
     without_duck = tuple(name for name in DETECTOR_CLASSES if name != "duck")
     without_snow = tuple(name for name in SCENES if name != "snow")
-    readers = reader(detector=without_duck, scenes=without_snow).reader_of
+    readers = readers_of(reader(detector=without_duck, scenes=without_snow))
     assert readers == {
         "frequency": "clip",
         "noun": "clip",
@@ -104,7 +110,7 @@ COCO = tuple("bird" if name == "duck" else name for name in DETECTOR_CLASSES)
 
 
 def test_a_duck_is_a_bird_to_a_detector_that_knows_no_ducks():
-    assert reader(detector=COCO).reader_of["noun"] == "detector"
+    assert readers_of(reader(detector=COCO))["noun"] == "detector"
     birds = {"classes": np.full(2, COCO.index("bird")), "confidences": np.array([0.9, 0.8])}
     prompt = "a photo of one dog and no people in park"
     reading = reader(detector=COCO).read(
@@ -116,13 +122,13 @@ def test_a_duck_is_a_bird_to_a_detector_that_knows_no_ducks():
 def test_a_duck_among_other_birds_is_left_to_clip(tmp_path):
     file = tmp_path / "birds.lark"
     file.write_text('start: "a photo of one" noun\nnoun: "duck" | "bird"\n%ignore " "\n')
-    assert reader(load_grammar(file), COCO).reader_of["noun"] == "clip"
+    assert readers_of(reader(load_grammar(file), COCO))["noun"] == "clip"
 
 
 def test_without_other_models_clip_reads_everything():
     prompt = "a photo of many sheep and one people in desert"
     blind = reader(detector=(), scenes=())
-    assert set(blind.reader_of.values()) == {"clip"}
+    assert set(readers_of(blind).values()) == {"clip"}
     reading = blind.read(clip=picture_of(BASE, prompt))
     assert BASE.decode(reading.values) == prompt
 
@@ -130,7 +136,7 @@ def test_without_other_models_clip_reads_everything():
 @pytest.mark.parametrize("spelling", ["Sports Ball", "sports-ball", "sports_ball", "ball"])
 def test_an_aliased_class_is_known_by_any_spelling_and_by_its_word(spelling):
     classes = tuple(spelling if name == "sports_ball" else name for name in DETECTOR_CLASSES)
-    assert reader(detector=classes).reader_of["noun"] == "detector"
+    assert readers_of(reader(detector=classes))["noun"] == "detector"
 
 
 @pytest.mark.parametrize(("people", "word"), [(0, "no"), (1, "one"), (2, "many"), (7, "many")])
@@ -187,19 +193,20 @@ def test_zero_shot_keeps_what_is_given_and_fills_the_rest():
     prompt = "a photo of many duck and one people in beach"
     truth = BASE.encode(prompt)
     given_values = np.array([-1, -1, 0, 4])
-    values, confidence = zero_shot(
+    reading = zero_shot(
         BASE, picture_of(BASE, prompt)["embedding"], given_values, embedder(BASE), 100.0
     )
-    np.testing.assert_array_equal(values, [truth[0], truth[1], 0, 4])
+    confidence = reading.confidence
+    np.testing.assert_array_equal(reading.values, [truth[0], truth[1], 0, 4])
     np.testing.assert_array_equal(confidence[2:], 1)
     assert ((confidence > 0) & (confidence <= 1)).all()
 
 
 def test_zero_shot_with_nothing_to_read_asks_for_no_choice():
     state = BASE.encode("a photo of many duck and one people in beach")
-    values, confidence = zero_shot(BASE, np.ones(23, np.float32), state, embedder(BASE), 100.0)
-    np.testing.assert_array_equal(values, state)
-    np.testing.assert_array_equal(confidence, 1)
+    reading = zero_shot(BASE, np.ones(23, np.float32), state, embedder(BASE), 100.0)
+    np.testing.assert_array_equal(reading.values, state)
+    np.testing.assert_array_equal(reading.confidence, 1)
 
 
 def test_zero_shot_embeds_every_prompt_at_most_once():
@@ -235,6 +242,71 @@ def test_whatever_is_seen_the_reading_is_in_range(found):
     assert ((reading.values >= -1) & (reading.values < BASE.nvec)).all()
     assert ((reading.confidence >= 0) & (reading.confidence <= 1 + 1e-6)).all()
     assert (reading.confidence[reading.values == -1] == 0).all()
+
+
+scenes_seen = st.lists(st.floats(0, 1), min_size=len(SCENES), max_size=len(SCENES))
+confidences = st.floats(THRESHOLD + 1e-3, 1)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(st.sampled_from(DETECTOR_CLASSES), confidences), max_size=12),
+    scenes_seen,
+    st.integers(0, EXTENDED.n_states - 1),
+)
+def test_probabilities_sum_to_one_and_are_greatest_at_the_value_read(found, weights, index):
+    reading = reader(EXTENDED).read(
+        clip=picture_of(EXTENDED, EXTENDED.decode(EXTENDED.state(index))),
+        detector=objects(*found),
+        scene_classifier={"probabilities": np.array(weights, np.float32)},
+    )
+    assert [len(each) for each in reading.probabilities] == EXTENDED.nvec.tolist()
+    for value, probabilities in zip(reading.values, reading.probabilities, strict=True):
+        assert probabilities.dtype == np.float32
+        assert probabilities.sum() == pytest.approx(1)
+        assert (probabilities >= 0).all()
+        if value < 0:
+            np.testing.assert_allclose(probabilities, 1 / len(probabilities))
+        else:
+            assert probabilities[value] == probabilities.max()
+
+
+def test_the_confidence_of_scene_and_clip_is_the_probability_of_the_value():
+    reading, _ = read(("dog", 0.9), grammar=EXTENDED, prompt=EXTENDED.decode([0, 5, 0, 0, 1, 2]))
+    for axis in (3, 4, 5):
+        probability = reading.probabilities[axis][reading.values[axis]]
+        assert reading.confidence[axis] == pytest.approx(probability)
+
+
+def test_two_boxes_of_which_one_is_doubtful_are_rather_many_than_one():
+    reading, _ = read(("dog", 1.0), ("dog", 0.4), ("person", 0.4))
+    frequency, noun, density, _ = reading.probabilities
+    # From 1/2 at the threshold of 0.25 to 1: a box of 0.4 is one with probability 0.6.
+    np.testing.assert_allclose(frequency, [0.4, 0.6], atol=1e-6)
+    np.testing.assert_allclose(density, [0.4, 0.6, 0.0], atol=1e-6)
+    assert noun[BASE.axis("noun").values.index("dog")] == 1
+
+
+def test_the_readmes_grammar_is_read_by_the_detector():
+    lark = Path("README.md").read_text(encoding="utf-8").split("```lark\n")[1].split("```")[0]
+    assert readers_of(reader(compile_grammar(lark))) == {
+        "frequency": "detector",
+        "animal": "detector",
+        "scene": "scene_classifier",
+    }
+
+
+def test_axes_without_a_role_get_the_one_that_the_models_know():
+    grammar = compile_grammar(
+        'start: "a photo of a" size thing "at the" place\n'
+        'size: "small" | "big"\nthing: "dog" | "car"\nplace: "beach" | "farm"\n%ignore " "'
+    )
+    decoder = reader(grammar)
+    assert [axis.role for axis in decoder.grammar.axes] == ["other", "object", "scene"]
+    assert decoder.readers == ("clip", "detector", "scene_classifier")
+    assert decoder.grammar.coarse_axes == (2,)
+    kept = compile_grammar(grammar.source, roles={"place": "other"})
+    assert reader(kept).readers == ("clip", "detector", "clip")
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,7 @@ class RLDFEnv(gym.Env[State, State]):
             prefetch,
             generator_kwargs,
         )
+        self.grammar = self.evaluator.grammar  # with the roles that the models know
         self.goal = infer_goal(self.evaluator, picture)
         self._sizes: list[int] = self.grammar.nvec.tolist()
         self._strides: list[int] = self.grammar.strides.tolist()

@@ -25,11 +25,16 @@ from rldf_gym.failed_images import (
     UnavailablePictureWarning,
     find_unavailable,
     keep_unavailable,
-    unread,
 )
 from rldf_gym.generation import Generator, PicturesUnavailableError, check_words
 from rldf_gym.grammar import Grammar
-from rldf_gym.perception import LabelDecoder, Perception, PerceptionSpec, Reading
+from rldf_gym.perception import (
+    LabelDecoder,
+    Perception,
+    PerceptionSpec,
+    Reading,
+    with_known_roles,
+)
 from rldf_gym.store import Store, drawn_key, pixels_key
 
 __all__ = ["BATCH_SIZE", "MOST_REMEMBERED", "PREFETCH", "EvaluatorError", "StateEvaluator"]
@@ -88,7 +93,12 @@ class StateEvaluator:
             raise EvaluatorError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
         seed = _checked_seed(generation_seed)
         check_words(generator, _prompts_with_every_word(grammar))
-        self.grammar = grammar
+        detector, scenes = perception.detector, perception.scene_classifier
+        self.grammar = with_known_roles(
+            grammar,
+            () if detector is None else detector.class_names,
+            () if scenes is None else scenes.class_names,
+        )
         self.generator = generator
         self.perception = perception
         self.store = store
@@ -281,7 +291,9 @@ class StateEvaluator:
     @functools.cached_property
     def _unread(self) -> Reading:
         prompt = self.grammar.decode(self.grammar.state(0))
-        return _frozen(unread(self.grammar.n_axes, self._embed_texts([prompt]).shape[1]))
+        return _frozen(
+            Reading.unread(self.grammar.nvec.tolist(), self._embed_texts([prompt]).shape[1])
+        )
 
     @functools.cached_property
     def _reader(self) -> LabelDecoder:
@@ -315,7 +327,7 @@ def neighbours(grammar: Grammar, index: int) -> Iterator[int]:
 
 def _frozen(reading: Reading) -> Reading:
     """The reading, safe to hand out many times."""
-    for array in (reading.values, reading.confidence, reading.embedding):
+    for array in reading.arrays():
         array.setflags(write=False)
     return reading
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.generation import PLACEHOLDER_GREY
-from rldf_gym.perception import Reading
 from rldf_gym.store import Store
 from rldf_gym.store.schema import unavailable_by
 
@@ -37,15 +36,6 @@ class Unavailable:
     def placeholder(self) -> NDArray[np.uint8]:
         """A plain grey picture of that shape, to show in its place."""
         return np.full(self.shape, PLACEHOLDER_GREY, np.uint8)
-
-
-def unread(n_axes: int, dimension: int) -> Reading:
-    """The reading of a picture that does not exist: -1 on every axis, and no embedding (zeros)."""
-    return Reading(
-        np.full(n_axes, -1, np.int64),
-        np.zeros(n_axes, np.float32),
-        np.zeros(dimension, np.float32),
-    )
 
 
 def find_unavailable(store: Store, generator: str, keys: Iterable[str]) -> dict[str, Unavailable]:

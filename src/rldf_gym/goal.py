@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rldf_gym.errors import RLDFError
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.grammar import Grammar
-from rldf_gym.perception import Reading, zero_shot
+from rldf_gym.perception import Reading, fill_unread
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -84,7 +84,9 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
     grammar = evaluator.grammar
     seen = evaluator.read(picture)
     unsure = (seen.values < 0) | (seen.confidence < least_confidence(grammar))
-    reading = _filled(seen, evaluator)
+    reading = fill_unread(seen, grammar, evaluator.spec)
+    for array in reading.arrays():
+        array.setflags(write=False)
     goal = Goal(
         picture=picture,
         reading=reading,
@@ -97,20 +99,6 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
     if goal.low_confidence_axes:
         warnings.warn(_guesses_told(goal, evaluator), LowConfidenceWarning, stacklevel=2)
     return goal
-
-
-def _filled(reading: Reading, evaluator: StateEvaluator) -> Reading:
-    unread = reading.values < 0
-    if not unread.any():
-        return reading
-    spec = evaluator.spec
-    values, confidence = zero_shot(
-        evaluator.grammar, reading.embedding, reading.values, spec.embed, spec.logit_scale
-    )
-    confidence = np.where(unread, confidence, reading.confidence).astype(np.float32)
-    values.setflags(write=False)
-    confidence.setflags(write=False)
-    return Reading(values, confidence, reading.embedding)
 
 
 def _guesses_told(goal: Goal, evaluator: StateEvaluator) -> str:

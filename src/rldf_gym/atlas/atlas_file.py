@@ -93,7 +93,9 @@ class AtlasFile:
             if facts["version"] != _VERSION:
                 raise ValueError(f"its version is {facts['version']}, not {_VERSION}")
             self.identity = AtlasIdentity(**facts["identity"])
-            self.grammar: Grammar = compile_grammar(facts["grammar_source"], facts["grammar_name"])
+            self.grammar: Grammar = compile_grammar(
+                facts["grammar_source"], facts["grammar_name"], facts.get("grammar_roles")
+            )
             self.indices: NDArray[np.int64] = tensors.get_tensor("indices")
             self.values: NDArray[np.int64] = tensors.get_tensor("values")
             self.confidence: NDArray[np.float32] = tensors.get_tensor("confidence")
@@ -134,6 +136,7 @@ def write_atlas(
         "identity": asdict(identity),
         "grammar_name": grammar.name,
         "grammar_source": grammar.source,
+        "grammar_roles": dict(grammar.roles),
     }
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

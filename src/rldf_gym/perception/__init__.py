@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rldf_gym.perception.clip import OpenClip
 from rldf_gym.perception.detector import UltralyticsDetector
+from rldf_gym.perception.known_classes import with_known_roles
 from rldf_gym.perception.label_decoder import LabelDecoder
 from rldf_gym.perception.presets import PERCEPTIONS, fetch_perception
 from rldf_gym.perception.protocols import (
@@ -25,7 +26,7 @@ from rldf_gym.perception.protocols import (
     TextPictureModel,
 )
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
-from rldf_gym.perception.zero_shot import clip_reading, zero_shot
+from rldf_gym.perception.zero_shot import clip_reading, fill_unread, zero_shot
 from rldf_gym.registry import is_object_name, make_named
 
 __all__ = [
@@ -46,7 +47,9 @@ __all__ = [
     "UltralyticsSceneClassifier",
     "clip_reading",
     "fetch_perception",
+    "fill_unread",
     "make_perception",
+    "with_known_roles",
     "zero_shot",
 ]
 

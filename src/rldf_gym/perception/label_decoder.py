@@ -1,215 +1,175 @@
 """Model outputs to a grammar's terms: pure numpy, cheap enough to recompute every time.
 
-Who reads what is decided once per grammar. The detector reads `noun`, `frequency` (how many of
-the noun) and `density` (how many people) where it knows the classes, the scene classifier the
-coarse axes where it knows them, CLIP zero-shot everything else (paper §3.1: object, count, people
-and scene feedback).
+Which model reads an axis follows from the axis's role (paper §3.1: object, count, people and scene
+feedback). The detector reads objects, their counts and the number of people, the scene classifier
+reads the scene, each where it knows all classes of the axis. CLIP reads everything else.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.grammar import Axis, Grammar
+from rldf_gym.grammar import Grammar
 from rldf_gym.grammar.counting import CountWords
+from rldf_gym.perception.known_classes import PERSON, canonical, class_indices, with_known_roles
+from rldf_gym.perception.objects import (
+    MOST_OBJECT_AXES,
+    AxisPrediction,
+    ObjectAxis,
+    count_objects,
+    read_objects,
+)
 from rldf_gym.perception.protocols import PerceptionSpec, Reading
 from rldf_gym.perception.zero_shot import zero_shot
 
-_PERSON = "person"
-_PERSON_WORDS = frozenset({"person", "people"})
-
-_BROADER: Mapping[str, str] = MappingProxyType({"duck": "bird"})
-"""What a detector that lacks a class calls it: COCO, whose 80 classes most know, has but birds."""
-
 Seen = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class AxisPrediction:
-    """What a reader says about one axis: a value, -1 for none, and how sure it is, 0..1."""
-
-    value: int
-    confidence: float
-
-
-_NOTHING = AxisPrediction(-1, 0.0)
+Reader: TypeAlias = Literal["detector", "scene_classifier", "clip"]
 
 
 class LabelDecoder:
-    """Reads pictures in the terms of one grammar.
+    """Reads images in the terms of one grammar.
 
-    Confidences, all 0..1:
+    The probabilities of an axis sum to 1 and are greatest at the value that is read; where nothing
+    could be read they are uniform. Confidence is a separate figure, 0..1:
 
-    - noun: the best box's confidence times the noun's share in the confidences of all nouns.
-    - a count: the confidence of the k-th best box, k being the least count with that word; for no
-      box at all, 1 minus the detector's threshold.
-    - scene: the classifier's probability, shared out among the axis's values.
-    - CLIP: the softmax of logit_scale times cosine over the axis's values, the others as read.
+    - object: the best box's confidence times the share of its class in the confidences of all
+      classes of the axis; the probabilities are these shares. See `read_objects` for several
+      object axes.
+    - count and people: see `count_objects`.
+    - scene: the classifier's probability, renormalized over the axis's values.
+    - CLIP: the softmax of logit_scale times cosine over the axis's values, the other axes as read.
+      Confidence is the probability of the value, as for the scene.
 
-    Args:
-        grammar: whose axes are read.
-        senses: what the models know.
+    Attributes:
+        grammar: The grammar, with the roles that the models suggest; see `with_known_roles`.
+        readers: For each axis ``[n_axes]``, the model that reads it.
     """
 
     def __init__(self, grammar: Grammar, spec: PerceptionSpec) -> None:
-        self._grammar = grammar
+        """Decide which model reads which axis.
+
+        Args:
+            grammar: Its axes are read.
+            spec: What the models know.
+        """
+        self.grammar = with_known_roles(grammar, spec.detector_classes, spec.scene_classes)
         self._spec = spec
-        self._people = _class_indices((_PERSON,), (), spec.detector_classes)
-        self._nouns = self._known_nouns()
+        self._objects = self._known_objects()
         self._counts = self._known_counts()
         self._scenes = self._known_scenes()
-
-    @property
-    def reader_of(self) -> dict[str, str]:
-        """Who reads every axis: "detector", "scene_classifier" or "clip", by axis name."""
-        readers = dict.fromkeys(self._grammar.axis_names, "clip")
-        readers.update(dict.fromkeys(self._counts, "detector"))
-        if self._nouns is not None:
-            readers["noun"] = "detector"
-        names = self._grammar.axis_names
-        readers.update({names[axis]: "scene_classifier" for axis in self._scenes})
-        return readers
+        by_detector = {each.axis for each in self._objects} | set(self._counts)
+        self.readers: tuple[Reader, ...] = tuple(
+            "detector"
+            if axis in by_detector
+            else "scene_classifier"
+            if axis in self._scenes
+            else "clip"
+            for axis in range(grammar.n_axes)
+        )
 
     def read(
         self, *, clip: Seen, detector: Seen | None = None, scene_classifier: Seen | None = None
     ) -> Reading:
-        """Read one picture from what the models saw in it.
+        """Read one image from the outputs of the models.
 
-        An axis that the detector should read but where it saw nothing stays unread: -1, with
-        confidence 0; `zero_shot` can fill it.
+        An axis that the detector should read but where it found nothing stays unread: value -1,
+        confidence 0. `fill_unread` fills it.
 
         Args:
-            clip: {"embedding"} of the picture.
-            detector: {"classes", "confidences", "boxes"}; needed when the detector reads an axis.
-            scene_classifier: {"probabilities"}; needed when the scene classifier reads an axis.
-
-        Returns:
-            The reading; its embedding is the one given.
+            clip: {"embedding"} of the image.
+            detector: {"classes", "confidences", "boxes"}; needed if the detector reads an axis.
+            scene_classifier: {"probabilities"}; needed if the scene classifier reads an axis.
         """
-        n_axes = self._grammar.n_axes
-        values = np.full(n_axes, -1, np.int64)
-        confidence = np.zeros(n_axes, np.float32)
+        n_axes = self.grammar.n_axes
         predictions: dict[int, AxisPrediction] = {}
         if detector is not None:
-            predictions.update(self._read_objects(detector))
+            predictions.update(self._read_detections(detector))
         if scene_classifier is not None:
             predictions.update(self._read_scenes(scene_classifier))
-        for axis, prediction in predictions.items():
-            values[axis], confidence[axis] = prediction.value, prediction.confidence
         embedding = clip["embedding"].astype(np.float32)
         for_clip = [axis for axis in range(n_axes) if axis not in predictions]
         if for_clip:
+            values = np.full(n_axes, -1, np.int64)
+            for axis, prediction in predictions.items():
+                values[axis] = prediction.value
             spec = self._spec
-            guessed, sure = zero_shot(
-                self._grammar, embedding, values, spec.embed, spec.logit_scale
-            )
-            values[for_clip], confidence[for_clip] = guessed[for_clip], sure[for_clip]
-        return Reading(values, confidence, embedding)
+            by_clip = zero_shot(self.grammar, embedding, values, spec.embed, spec.logit_scale)
+            for axis in for_clip:
+                predictions[axis] = AxisPrediction(
+                    int(by_clip.values[axis]),
+                    float(by_clip.confidence[axis]),
+                    by_clip.probabilities[axis],
+                )
+        in_order = [predictions[axis] for axis in range(n_axes)]
+        return Reading(
+            values=np.array([each.value for each in in_order], np.int64),
+            confidence=np.array([each.confidence for each in in_order], np.float32),
+            embedding=embedding,
+            probabilities=tuple(each.probabilities for each in in_order),
+        )
 
-    def _known_nouns(self) -> tuple[int, ...] | None:
-        if "noun" not in self._grammar.axis_names:
-            return None
-        axis = self._grammar.axis("noun")
-        return _class_indices(axis.classes, axis.values, self._spec.detector_classes)
+    def _known_objects(self) -> tuple[ObjectAxis, ...]:
+        known = []
+        for axis in self.grammar.axes_with("object"):
+            classes = class_indices(self.grammar.axes[axis], self._spec.detector_classes)
+            if classes is not None:
+                known.append(ObjectAxis(axis, classes))
+        return tuple(known[:MOST_OBJECT_AXES])
 
-    def _known_counts(self) -> dict[str, CountWords]:
-        counted = {"frequency": self._nouns, "density": self._people}
-        known: dict[str, CountWords] = {}
-        for name, countable in counted.items():
-            if countable is not None and name in self._grammar.axis_names:
-                words = CountWords.parse(self._grammar.axis(name).values)
-                if words is not None:
-                    known[name] = words
+    def _known_counts(self) -> dict[int, CountWords]:
+        grammar, known = self.grammar, {}
+        objects = {each.axis for each in self._objects}
+        counts = [i for i in grammar.axes_with("count") if grammar.counted_axis(i) in objects]
+        people = grammar.axes_with("people") if self._person is not None else ()
+        for axis in [*counts, *people]:
+            words = CountWords.parse(grammar.axes[axis].values)
+            if words is not None:
+                known[axis] = words
         return known
+
+    @property
+    def _person(self) -> int | None:
+        names = [canonical(name) for name in self._spec.detector_classes]
+        return names.index(PERSON) if PERSON in names else None
 
     def _known_scenes(self) -> dict[int, tuple[int, ...]]:
-        known: dict[int, tuple[int, ...]] = {}
-        for index in self._grammar.coarse_axes:
-            axis: Axis = self._grammar.axes[index]
-            classes = _class_indices(axis.classes, axis.values, self._spec.scene_classes)
-            if classes is not None and -1 not in classes:
-                known[index] = classes
+        known = {}
+        for axis in self.grammar.axes_with("scene"):
+            classes = class_indices(self.grammar.axes[axis], self._spec.scene_classes)
+            if classes is not None and min(classes) >= 0:
+                known[axis] = classes
         return known
 
-    def _read_objects(self, seen: Seen) -> dict[int, AxisPrediction]:
-        grammar, predictions = self._grammar, dict[int, AxisPrediction]()
-        if self._nouns is not None:
-            noun, its_boxes = self._read_noun(seen, self._nouns)
-            predictions[grammar.axis_index("noun")] = noun
-            if "frequency" in self._counts:
-                frequency = _NOTHING if noun.value < 0 else self._count("frequency", its_boxes)
-                predictions[grammar.axis_index("frequency")] = frequency
-        if "density" in self._counts:
-            people = seen["confidences"][np.isin(seen["classes"], self._people or ())]
-            predictions[grammar.axis_index("density")] = self._count("density", people)
-        return predictions
-
-    def _read_noun(
-        self, seen: Seen, nouns: tuple[int, ...]
-    ) -> tuple[AxisPrediction, NDArray[np.float32]]:
-        """The noun with the greatest sum of confidences, and the confidences of its boxes."""
-        boxes: list[NDArray[np.float32]] = [
-            seen["confidences"][seen["classes"] == number] for number in nouns
+    def _read_detections(self, seen: Seen) -> dict[int, AxisPrediction]:
+        threshold = self._spec.detector_threshold
+        detections = [
+            np.sort(seen["confidences"][seen["classes"] == number])[::-1]
+            for number in range(len(self._spec.detector_classes))
         ]
-        weights = np.array([float(confidences.sum()) for confidences in boxes])
-        if not weights.any():
-            absent = nouns.index(-1) if -1 in nouns else -1
-            sure = 0.0 if absent < 0 else 1 - self._spec.detector_threshold
-            return AxisPrediction(absent, sure), np.empty(0, np.float32)
-        value = int(weights.argmax())
-        sure = float(boxes[value].max() * weights[value] / weights.sum())
-        return AxisPrediction(value, sure), boxes[value]
-
-    def _count(self, name: str, confidences: NDArray[np.float32]) -> AxisPrediction:
-        words = self._counts[name]
-        value = words.value_of(len(confidences))
-        if value < 0:
-            return _NOTHING
-        least = words.least_count(value)
-        if least == 0:
-            return AxisPrediction(value, 1 - self._spec.detector_threshold)
-        return AxisPrediction(value, float(np.sort(confidences)[-least]))
+        predictions: dict[int, AxisPrediction] = {}
+        boxes_of: dict[int | None, NDArray[np.float32]] = {}
+        found = read_objects(self._objects, detections, threshold)
+        for each, (prediction, boxes) in zip(self._objects, found, strict=True):
+            predictions[each.axis], boxes_of[each.axis] = prediction, boxes
+        if self._person is not None:
+            boxes_of[None] = detections[self._person]
+        for axis, words in self._counts.items():
+            counted = self.grammar.counted_axis(axis)
+            if counted is not None and predictions[counted].value < 0:
+                predictions[axis] = AxisPrediction.unread(len(words.numbers))
+            else:
+                predictions[axis] = count_objects(words, boxes_of[counted], threshold)
+        return predictions
 
     def _read_scenes(self, seen: Seen) -> dict[int, AxisPrediction]:
         predictions: dict[int, AxisPrediction] = {}
         for axis, classes in self._scenes.items():
-            probabilities = seen["probabilities"][list(classes)]
-            value = int(probabilities.argmax())
-            total = float(probabilities.sum())
-            sure = float(probabilities[value]) / total if total > 0 else 0.0
-            predictions[axis] = AxisPrediction(value, sure)
+            weights = seen["probabilities"][list(classes)].astype(np.float64)
+            value, total = int(weights.argmax()), float(weights.sum())
+            if total > 0:
+                predictions[axis] = AxisPrediction.of(value, float(weights[value]) / total, weights)
+            else:
+                predictions[axis] = AxisPrediction.unread(len(classes))
         return predictions
-
-
-def _class_indices(
-    classes: Sequence[str], words: Sequence[str], known: Sequence[str]
-) -> tuple[int, ...] | None:
-    """Index of every value's class in a model's classes, -1 for an absent (empty) value.
-
-    None when the model lacks a class: an axis that it knows in part only would be read as if the
-    rest did not exist. A broader class does for one value, where no other has it.
-    """
-    numbers = {_canonical(name): number for number, name in reversed(list(enumerate(known)))}
-    indices: list[int] = []
-    broader: list[int] = []
-    for position, name in enumerate(classes):
-        word = words[position] if words else name
-        candidates = (_canonical(name), _canonical(word))
-        index = next((numbers[c] for c in candidates if c in numbers), None)
-        if index is None and word:
-            index = numbers.get(_BROADER.get(_canonical(word), ""))
-            if index is None:
-                return None
-            broader.append(index)
-        indices.append(-1 if index is None else index)
-    return None if any(indices.count(index) > 1 for index in broader) else tuple(indices)
-
-
-def _canonical(name: str) -> str:
-    """One spelling for a class: "Sports ball", "sports-ball" and "sports_ball" are the same."""
-    spelled = name.strip().lower().replace("-", "_").replace(" ", "_")
-    return _PERSON if spelled in _PERSON_WORDS else spelled

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,8 +133,30 @@ class Reading:
         values: int64 `[n_axes]`, the label read on every axis, -1 where nothing could be read.
         confidence: float32 `[n_axes]`, 0..1, 0 where nothing could be read.
         embedding: float32 `[d]`, unit CLIP embedding of the picture.
+        probabilities: for every axis float32 `[n_values]`, which sums to 1; greatest at the value
+            that was read, uniform where nothing could be read. `()` where they were not kept.
     """
 
     values: NDArray[np.int64]
     confidence: NDArray[np.float32]
     embedding: NDArray[np.float32]
+    probabilities: tuple[NDArray[np.float32], ...] = ()
+
+    @classmethod
+    def unread(cls, sizes: Sequence[int], dimension: int) -> "Reading":
+        """Return the reading of an image that does not exist.
+
+        Args:
+            sizes: number of values of every axis `[n_axes]`.
+            dimension: length of the embedding, which is zeros.
+        """
+        return cls(
+            np.full(len(sizes), -1, np.int64),
+            np.zeros(len(sizes), np.float32),
+            np.zeros(dimension, np.float32),
+            tuple(np.full(size, 1 / size, np.float32) for size in sizes),
+        )
+
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Return all arrays of the reading."""
+        return (self.values, self.confidence, self.embedding, *self.probabilities)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.grammar import Grammar
-from rldf_gym.perception.protocols import Reading, TextEmbedder
+from rldf_gym.perception.protocols import PerceptionSpec, Reading, TextEmbedder
 
 _MAX_SWEEPS = 20
 
@@ -17,17 +17,35 @@ def clip_reading(
     embed: TextEmbedder,
     logit_scale: float,
 ) -> Reading:
-    """Read every axis by CLIP alone, without detector and scene classifier.
+    """Read every axis by CLIP alone, without detector and scene classifier; see `zero_shot`."""
+    unread = np.full(grammar.n_axes, -1, np.int64)
+    return zero_shot(grammar, embedding, unread, embed, logit_scale)
+
+
+def fill_unread(reading: Reading, grammar: Grammar, spec: PerceptionSpec) -> Reading:
+    """Fill the axes in which nothing could be read by CLIP zero-shot, given those that could.
 
     Args:
-        grammar: whose axes are read.
-        embedding: unit CLIP embedding of the picture, float32 `[d]`.
-        embed: text embeddings by the same CLIP model.
-        logit_scale: of the same CLIP model.
+        reading: Its read axes are kept as they are.
+        grammar: The grammar of the reading.
+        spec: Text embeddings and logit scale of the CLIP model whose embedding the reading has.
+
+    Returns:
+        The same reading if every axis was read.
     """
-    unread = np.full(grammar.n_axes, -1, np.int64)
-    values, confidence = zero_shot(grammar, embedding, unread, embed, logit_scale)
-    return Reading(values, confidence, embedding)
+    unread = reading.values < 0
+    if not unread.any():
+        return reading
+    filled = zero_shot(grammar, reading.embedding, reading.values, spec.embed, spec.logit_scale)
+    return Reading(
+        filled.values,
+        np.where(unread, filled.confidence, reading.confidence),
+        reading.embedding,
+        tuple(
+            (filled if is_unread else reading).probabilities[axis]
+            for axis, is_unread in enumerate(unread.tolist())
+        ),
+    )
 
 
 def zero_shot(
@@ -36,7 +54,7 @@ def zero_shot(
     values: NDArray[np.int64],
     embed: TextEmbedder,
     logit_scale: float,
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+) -> Reading:
     """Fill the unread axes of a state by CLIP zero-shot.
 
     Every axis is compared over the prompts that differ only in it. Unread axes depend on one
@@ -45,15 +63,16 @@ def zero_shot(
     the better end counts. Deterministic.
 
     Args:
-        grammar: whose axes are read.
-        embedding: unit CLIP embedding of the picture, float32 `[d]`.
+        grammar: Its axes are read.
+        embedding: Unit CLIP embedding of the image, float32 `[d]`.
         values: int64 `[n_axes]`, -1 where an axis is to be read; the others are kept.
-        embed: text embeddings by the same CLIP model; asked once for every prompt it needs.
-        logit_scale: of the same CLIP model.
+        embed: Text embeddings by the same CLIP model; called once for every prompt.
+        logit_scale: Of the same CLIP model.
 
     Returns:
-        All values int64 `[n_axes]`, and float32 `[n_axes]` the softmax of logit_scale times cosine
-        at each value that was read here, 1 where it was given.
+        A reading with all axes filled. The probabilities of an axis that was read here are the
+        softmax of logit_scale times cosine, and its confidence that of its value; an axis that was
+        given has probability and confidence 1.
     """
     free = sorted(np.flatnonzero(values < 0).tolist(), key=lambda axis: -int(grammar.nvec[axis]))
     cosines = _Cosines(grammar, embedding, embed)
@@ -63,12 +82,16 @@ def zero_shot(
         cosine = float(cosines(state[np.newaxis])[0])
         if cosine > best_cosine:
             best, best_cosine = state, cosine
-    confidence = np.ones(grammar.n_axes, np.float32)
+    probabilities = [
+        (np.arange(size) == label).astype(np.float32)
+        for size, label in zip(grammar.nvec, best, strict=True)
+    ]
     for axis in free:
         logits = logit_scale * cosines(_varied(best, axis, int(grammar.nvec[axis])))
         chances = np.exp(logits - logits.max())
-        confidence[axis] = chances[best[axis]] / chances.sum()
-    return best, confidence
+        probabilities[axis] = (chances / chances.sum()).astype(np.float32)
+    confidence = [chances[label] for chances, label in zip(probabilities, best, strict=True)]
+    return Reading(best, np.array(confidence, np.float32), embedding, tuple(probabilities))
 
 
 class _Cosines:

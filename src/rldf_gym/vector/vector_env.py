@@ -140,6 +140,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
             prefetch,
             generator_kwargs,
         )
+        self.grammar = self.evaluator.grammar  # with the roles that the models know
         self.goal = infer_goal(self.evaluator, picture)
         self._goal_index = self.grammar.index(self.goal.state)
         self._visited = StateTable(self.evaluator, self.goal)
