@@ -3,6 +3,10 @@ import signal
 import pytest
 from hypothesis import settings
 
+from rldf_gym.threads import bound_spinning
+
+bound_spinning()  # before a test module imports torch
+
 # A slow or busy machine is not a fault of the code under test.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")

@@ -40,7 +40,7 @@ class NoiseGenerator:
         self.may_draw.set()
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
-        self.may_draw.wait(30)
+        self.may_draw.wait(300)
         self.batches.append(list(prompts))
         self.threads.add(threading.get_ident())
         time.sleep(self.seconds)

@@ -210,7 +210,7 @@ class TestInTheEmbeddedWorld:
                 if "step " in line:  # the first step was taken: from here on it can be stopped
                     break
             search.send_signal(signal.SIGINT)
-            _, told = search.communicate(timeout=120)
+            _, told = search.communicate(timeout=600)
         finally:
             search.kill()
         assert search.returncode == 130

@@ -23,7 +23,7 @@ def test_an_example_runs_alone_and_says_what_it_did(example, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1800,
         check=False,
     )
     assert done.returncode == 0, done.stderr

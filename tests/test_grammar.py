@@ -93,13 +93,13 @@ def test_plain_lark_accepts_the_prompts_of_a_shipped_file(name):
         lark.parse(grammar.decode(state))
 
 
-def test_a_shipped_grammar_compiles_in_under_50_milliseconds():
+def test_a_shipped_grammar_compiles_in_under_50_milliseconds_of_processor_time():
     load_grammar("base")  # the first call also builds Lark's reader of grammar files
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         load_grammar("base")
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.05
 
 

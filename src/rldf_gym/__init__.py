@@ -9,10 +9,13 @@ import importlib.metadata
 import gymnasium as gym
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.threads import bound_spinning
 
 __all__ = ["RLDFError", "__version__"]
 
 __version__ = importlib.metadata.version("rldf-gym")
+
+bound_spinning()
 
 gym.register(
     id="RLDF-v0",

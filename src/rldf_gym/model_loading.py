@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.threads import limit_torch_threads
 
 if TYPE_CHECKING:
     import torch
@@ -144,6 +145,7 @@ def open_device(device: str | None, error: type[RLDFError]) -> "torch.device":
     """
     import torch
 
+    limit_torch_threads()
     check_device_name(device, error)
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,81 @@
+"""Keep PyTorch's OpenMP threads from slowing down a busy machine.
+
+At the end of every parallel loop, the threads of libgomp, PyTorch's OpenMP library on Linux, wait
+for each other in a busy loop of several milliseconds. Two processes on the same cores then mostly
+wait: each runs some twenty times slower than alone. A short busy loop costs nothing alone and
+avoids that. libgomp reads its length when PyTorch is imported, so ``import rldf_gym`` sets it.
+"""
+
+import functools
+import math
+import os
+from pathlib import Path
+
+SPIN_COUNT = 1000
+"""Iterations that a thread waits in a busy loop before it sleeps."""
+
+_USER_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
+_USER_CHOSE_THREADS = "OMP_NUM_THREADS" in os.environ
+"""Taken at import: ultralytics sets the variable later."""
+
+
+def bound_spinning() -> None:
+    """Set GOMP_SPINCOUNT for this process and its children, unless the user chose a setting.
+
+    It has no effect on a PyTorch that is imported already, nor where PyTorch uses another library
+    than libgomp (macOS).
+    """
+    if not any(name in os.environ for name in _USER_SETTINGS):
+        os.environ["GOMP_SPINCOUNT"] = str(SPIN_COUNT)
+
+
+@functools.cache
+def limit_torch_threads() -> None:
+    """Give PyTorch at most as many threads as this process has processors, once per process.
+
+    PyTorch counts the processors of the machine and does not know the quota of a container. More
+    threads than processors wait for each other, however they wait. A user's OMP_NUM_THREADS, or a
+    smaller number set with `torch.set_num_threads`, stays.
+    """
+    import torch
+
+    if not _USER_CHOSE_THREADS:
+        torch.set_num_threads(min(torch.get_num_threads(), available_processors()))
+
+
+def available_processors(
+    cgroup_file: Path = Path("/proc/self/cgroup"), cgroups: Path = Path("/sys/fs/cgroup")
+) -> int:
+    """Return how many processors this process may use, by its affinity and its cgroups' quotas.
+
+    Args:
+        cgroup_file: lists the cgroups of this process.
+        cgroups: where the cgroup file systems are mounted.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    allowed = len(affinity(0)) if affinity else os.cpu_count() or 1
+    lines = cgroup_file.read_text().splitlines() if cgroup_file.is_file() else []
+    groups = [line.split(":", 2) for line in lines]
+    quotas = [_quota(controllers, group, cgroups) for _, controllers, group in groups]
+    return max(1, math.floor(min([allowed, *quotas])))
+
+
+def _quota(controllers: str, group: str, cgroups: Path) -> float:
+    """Return the least quota, in processors, of a cgroup and the groups around it."""
+    if controllers == "":  # cgroup v2
+        root, names = cgroups, ["cpu.max"]
+    elif "cpu" in controllers.split(","):
+        root, names = cgroups / controllers, ["cpu.cfs_quota_us", "cpu.cfs_period_us"]
+    else:
+        return math.inf
+    # Inside a container, the path may be the host's; the root is then the container's own group.
+    folder = root / group.lstrip("/")
+    folders = [folder, *(parent for parent in folder.parents if parent.is_relative_to(root))]
+    return min(_folder_quota([each / name for name in names]) for each in folders)
+
+
+def _folder_quota(files: list[Path]) -> float:
+    if not all(file.is_file() for file in files):
+        return math.inf
+    quota, period = " ".join(file.read_text() for file in files).split()
+    return math.inf if quota in ("max", "-1") else int(quota) / int(period)
