@@ -54,7 +54,10 @@ class TestBadInput:
         [
             (["--learner", "dqn"], "unknown learner 'dqn'; known: q_learning, sarsa, random"),
             (["--reward", "fame"], "unknown reward 'fame'; known: multi_semantic, partial"),
-            (["--grammar", "klingon"], "shipped grammars (actions, base, extended)"),
+            (
+                ["--grammar", "klingon"],
+                "shipped grammars (actions, base, diversity, domains/agriculture",
+            ),
             (["--generator", "dalle"], "unknown generator 'dalle'; known: embedded, sd14"),
             (["--device", "abacus"], "unknown device 'abacus'; known: cpu, cuda"),
             (["--device", "cuda:99"], "device 'cuda:99' is not available on this machine"),
@@ -120,7 +123,7 @@ class TestBadInput:
         refusal(capsys, "search", picture, "--out", tmp_path / "out", "--grammar", grammar)
 
 
-@pytest.mark.parametrize("group", [(), ("store",), ("atlas",)], ids=" ".join)
+@pytest.mark.parametrize("group", [(), ("store",), ("atlas",), ("grammar",)], ids=" ".join)
 def test_a_group_without_a_command_shows_its_commands_and_no_complaint(capsys, group):
     status, told, complaint = run(capsys, *group)
     assert status == 2

@@ -1,13 +1,51 @@
-"""``rldf grammar``: show what a grammar can say."""
+"""``rldf grammar``: show what a grammar can say, and make grammars."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from rldf_gym.grammar.builders import BuiltGrammar
+
+_MOST_SHOWN = 40
+_WORDNET = "wordnet"
 
 
-def grammar(name: Annotated[str, typer.Argument(help="A shipped grammar, or a file.")]) -> None:
+class _ShowByDefault(TyperGroup):
+    """``rldf grammar NAME`` is short for ``rldf grammar show NAME``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put ``show`` in front of what is no command."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["show", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_ShowByDefault,
+    no_args_is_help=True,
+    help="Show a grammar (rldf grammar NAME), or make one from words, WordNet or a template.",
+)
+
+Out = Annotated[
+    Path | None, typer.Option(help="The .lark file to write; by default it is printed.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
+WordNetFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--wordnet",
+        help="Folder of WordNet's data.noun; default: $WNSEARCHDIR, or where Debian puts it.",
+    ),
+]
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A shipped grammar, or a file.")]) -> None:
     """Show what a grammar can say: its axes, their values, and an example."""
     from rldf_gym.grammar import load_grammar
 
@@ -16,5 +54,130 @@ def grammar(name: Annotated[str, typer.Argument(help="A shipped grammar, or a fi
     typer.echo(f"  {loaded.decode(loaded.state(loaded.n_states // 2))}")
     width = max(map(len, loaded.axis_names))
     for axis in loaded.axes:
-        values = ", ".join(value or "(nothing)" for value in axis.values)
-        typer.echo(f"{axis.name:<{width}}  {values}")
+        shown = [value or "(nothing)" for value in axis.values]
+        if len(shown) > _MOST_SHOWN:
+            shown[_MOST_SHOWN:] = [f"and {len(shown) - _MOST_SHOWN:,} more"]
+        typer.echo(f"{axis.name:<{width}}  {', '.join(shown)}")
+
+
+@app.command()
+def from_words(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="Word lists: .csv with a column per axis, or one word a line."),
+    ],
+    sentence: Annotated[
+        str | None,
+        typer.Option(help='The prompt, such as "a photo of a {colour} {animal}".'),
+    ] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a grammar from lists of words: each file, or column of a CSV file, is an axis.
+
+    Example: rldf grammar from-words animals.txt places.txt --out mine.lark
+    """
+    from rldf_gym.grammar.builders import grammar_from_words
+
+    _write(grammar_from_words(files, sentence), out, overwrite)
+
+
+@app.command()
+def from_wordnet(
+    synset: Annotated[str, typer.Argument(help="Where to begin, such as dog.n.01.")],
+    depth: Annotated[int, typer.Option(help="Levels of the tree below it.")] = 2,
+    wordnet: WordNetFolder = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a grammar of a noun and everything below it in WordNet.
+
+    Example: rldf grammar from-wordnet musical_instrument.n.01 --depth 3 --out instruments.lark
+    """
+    from rldf_gym.grammar.builders import WordNet, grammar_from_wordnet
+
+    _write(grammar_from_wordnet(WordNet(wordnet), synset, depth), out, overwrite)
+
+
+@app.command()
+def from_templates(
+    template: Annotated[str, typer.Argument(help='A template, or "@FILE" that holds one.')],
+    wildcards: Annotated[
+        Path | None, typer.Option(help="Folder of the wildcards' .txt files.")
+    ] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make a grammar from a prompt template in dynamicprompts' syntax: {a|b} and __wildcard__.
+
+    Example: rldf grammar from-templates "a {red|blue} __animal__" --wildcards wildcards
+    """
+    from rldf_gym.grammar.builders import grammar_from_template
+
+    text, name = template, "template"
+    if template.startswith("@"):
+        path = Path(template[1:])
+        text, name = _text(path), path.stem
+    _write(grammar_from_template(text, wildcards, name), out, overwrite)
+
+
+@app.command()
+def order(
+    grammar: Annotated[str, typer.Argument(help="A shipped grammar, or a file.")],
+    axis: Annotated[
+        str | None, typer.Option(help="The axis; by default the one with most values.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option(help="wordnet, or the perception whose CLIP embeds the words.")
+    ] = _WORDNET,
+    wordnet: WordNetFolder = None,
+    device: Annotated[str | None, typer.Option(help="Torch device of CLIP.")] = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Reorder an axis so that values of like meaning are neighbours.
+
+    Example: rldf grammar order animals.lark --axis animal --out animals.lark --overwrite
+    """
+    from rldf_gym.grammar import load_grammar
+    from rldf_gym.grammar.builders import WordNet, order_axis, wordnet_embedding
+
+    loaded = load_grammar(grammar)
+    name = max(loaded.axes, key=len).name if axis is None else axis
+    loaded.axis(name)  # before any model is loaded
+    if by == _WORDNET:
+        embed = wordnet_embedding(WordNet(wordnet))
+    else:
+        from rldf_gym.perception import make_perception
+
+        embed = make_perception(by, device).clip.embed_texts
+    _write(order_axis(loaded, name, embed), out, overwrite)
+
+
+def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
+    from rldf_agents.errors import AgentError
+
+    if out is None:
+        typer.echo(built.source, nl=False)
+    elif out.exists() and not overwrite:
+        raise AgentError(f"{out} exists: add --overwrite, or choose another name")
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(built.source, encoding="utf-8")
+    for note in built.notes:
+        typer.echo(note, err=True)
+    if out is not None:
+        from rldf_gym.grammar import load_grammar
+
+        loaded = load_grammar(out)
+        typer.echo(f"{out}: {loaded.n_states:,} states, such as")
+        typer.echo(f"  {loaded.decode(loaded.state(loaded.n_states // 2))}")
+
+
+def _text(path: Path) -> str:
+    from rldf_agents.errors import AgentError
+
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AgentError(f"{path}: not UTF-8 text; save it as UTF-8") from error

@@ -94,7 +94,7 @@ class WordNet:
         senses = self.senses(lemma)
         if read and 1 <= int(read["sense"]) <= len(senses):
             return senses[int(read["sense"]) - 1]
-        words = [lemma] if senses else difflib.get_close_matches(lemma, self._near(lemma), 8, 0.6)
+        words = [lemma] if senses else self._near(lemma)
         near = [
             f"{word}.n.{number:02} ({_brief(sense.gloss)})"
             for word in words
@@ -140,12 +140,19 @@ class WordNet:
         return entries
 
     def _near(self, lemma: str) -> list[str]:
-        """Words that begin alike and are about as long, as close matches are slow to find."""
-        return [
+        """The words most like one that is unknown; of those as like, the ones of most meanings."""
+        # Words that begin alike and are about as long, because comparing all takes seconds.
+        likely = [
             word
             for word in self._index
             if word[:1] == lemma[:1] and abs(len(word) - len(lemma)) <= math.ceil(len(lemma) / 4)
         ]
+
+        def rank(word: str) -> tuple[float, int]:
+            ratio = difflib.SequenceMatcher(None, lemma, word).ratio()
+            return -ratio, -len(self._index[word])
+
+        return sorted(difflib.get_close_matches(lemma, likely, 50, 0.6), key=rank)[:8]
 
 
 def _usual_folders() -> list[Path]:
