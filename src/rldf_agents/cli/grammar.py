@@ -155,6 +155,7 @@ def order(
 
 
 def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
+    from rldf_agents.applications.history import write_atomically
     from rldf_agents.errors import AgentError
 
     if out is None:
@@ -163,7 +164,7 @@ def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
         raise AgentError(f"{out} exists: add --overwrite, or choose another name")
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(built.source, encoding="utf-8")
+        write_atomically(out, built.source.encode())
     for note in built.notes:
         typer.echo(note, err=True)
     if out is not None:
