@@ -28,6 +28,36 @@ def test_a_name_alone_shows_the_grammar(capsys, arguments):
     assert "banana, orange, apple" in shown
 
 
+def test_every_axis_has_role_reader_number_of_values_and_locality(capsys):
+    _, shown, _ = run(capsys, "extended")
+    rows = [line.split("  ") for line in shown.split("\n\n")[1].splitlines()]
+    table = {row[0]: [cell.strip() for cell in row[1:] if cell] for row in rows}
+    assert table["axis"] == ["values", "role", "read by", "locality"]
+    assert table["frequency"] == ["2", "count of noun", "detector", "-"]
+    assert table["density"] == ["3", "people", "detector", "-"]
+    assert table["noun"][:3] == ["10", "object", "detector"]
+    assert table["scene"][:3] == ["8", "scene", "scene classifier"]
+    assert table["weather"][:3] == ["3", "other", "clip"]
+    for axis in ("noun", "scene", "weather"):
+        assert 0 < float(table[axis][3]) <= 1
+
+
+def test_words_that_clip_does_not_know_have_no_locality(capsys, tmp_path):
+    file = written(tmp_path, "cats.lark", 'start: "a " cat\ncat: "lynx" | "puma" | "ocelot"\n')
+    _, shown, _ = run(capsys, file)
+    assert "cat   3       other  clip     -" in shown
+
+
+def test_a_count_without_an_object_is_a_warning_of_one_line(capsys, tmp_path):
+    lark = 'start: "a photo of" n "things in" place\nn: "one" | "two"\nplace: "park" | "snow"\n'
+    file = written(tmp_path, "counts.lark", lark + '%ignore " "\n')
+    status, shown, notes = run(capsys, file, "--no-locality")
+    assert status == 0
+    assert "n      2       count  clip" in shown
+    assert notes.count("\n") == 1
+    assert "axis 'n' of grammar 'counts' (line 2) holds count words but has no object" in notes
+
+
 def test_a_wide_axis_is_shortened(capsys):
     _, shown, _ = run(capsys, "imagenet")
     assert "and 960 more" in shown

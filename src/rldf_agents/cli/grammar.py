@@ -45,13 +45,32 @@ WordNetFolder = Annotated[
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A shipped grammar, or a file.")]) -> None:
-    """Show what a grammar can say: its axes, their values, and an example."""
+def show(
+    name: Annotated[str, typer.Argument(help="A shipped grammar, a file, or module:object.")],
+    perception: Annotated[
+        str, typer.Option(help="The models that read the axes: embedded, photos, clip, a folder.")
+    ] = "embedded",
+    locality: Annotated[
+        bool, typer.Option(help="Measure if neighbouring values mean alike; loads CLIP.")
+    ] = True,
+) -> None:
+    """Show what a grammar can say: its axes, who reads them, their values, and an example.
+
+    Locality compares the order of an axis with the order by similarity: 1 is best.
+
+    Example: rldf grammar animals.lark --no-locality
+    """
+    from rldf_agents.applications.axis_table import axis_rows, format_rows
     from rldf_gym.grammar import load_grammar
+    from rldf_gym.perception import make_perception
 
     loaded = load_grammar(name)
     typer.echo(f"{loaded.name}: {loaded.n_states:,} states, such as")
     typer.echo(f"  {loaded.decode(loaded.state(loaded.n_states // 2))}")
+    typer.echo()
+    for line in format_rows(axis_rows(loaded, make_perception(perception), locality)):
+        typer.echo(line)
+    typer.echo()
     width = max(map(len, loaded.axis_names))
     for axis in loaded.axes:
         shown = [value or "(nothing)" for value in axis.values]

@@ -53,6 +53,12 @@ class OpenClip:
         """Return the state without the loaded model: a copy loads its own."""
         return state_without(self, "_loaded")
 
+    @property
+    def vocabulary(self) -> Path | None:
+        """The vocab.json beside the weights, None if the tokenizer is open_clip's own."""
+        path = self._folder.path / "vocab.json" if isinstance(self._folder, ModelFolder) else None
+        return path if path is not None and path.is_file() else None
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """Sha256 hex of weights and configuration."""
