@@ -48,6 +48,7 @@ def test_words_that_clip_does_not_know_have_no_locality(capsys, tmp_path):
     assert "cat   3       other  clip     -" in shown
 
 
+@pytest.mark.filterwarnings("default::rldf_gym.grammar.GrammarWarning")
 def test_a_count_without_an_object_is_a_warning_of_one_line(capsys, tmp_path):
     lark = 'start: "a photo of" n "things in" place\nn: "one" | "two"\nplace: "park" | "snow"\n'
     file = written(tmp_path, "counts.lark", lark + '%ignore " "\n')

@@ -187,7 +187,7 @@ def test_fingerprints_and_names_need_no_torch(folder):
         "import sys, pathlib; from rldf_gym.perception import make_perception;"
         f"p = make_perception(pathlib.Path({str(folder)!r}));"
         "[model.fingerprint for model in p.models().values()];"
-        "p.senses();"
+        "p.spec();"
         "heavy = {'torch', 'ultralytics', 'open_clip', 'transformers', 'PIL'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
