@@ -66,8 +66,8 @@ def from_deterministic_env(env: SingleEnvironment, terminal: DiscreteValue) -> D
     starts[states.index(terminal)] = 0.0
     for state in np.flatnonzero(starts).tolist():
         for action in range(actions.size):
-            env.reset(options={"state": states.label(state)})
-            observation, reward, terminated, _, _ = env.step(actions.label(action))
+            env.reset(options={"state": states.value(state)})
+            observation, reward, terminated, _, _ = env.step(actions.value(action))
             rewards[state, action] = float(reward)
             if not terminated:
                 continuing[state, action, states.index(observation)] = 1.0
@@ -125,5 +125,5 @@ def greedy_policy(env: SingleEnvironment, learner: Learner) -> npt.NDArray[np.in
         SpaceIndex(env.observation_space, "state"),
         SpaceIndex(env.action_space, "action"),
     )
-    chosen = (learner.predict(states.label(s), deterministic=True)[0] for s in range(states.size))
+    chosen = (learner.predict(states.value(s), deterministic=True)[0] for s in range(states.size))
     return np.array([actions.index(action) for action in chosen], dtype=np.int64)

@@ -10,7 +10,7 @@ from semantic_gridworld import SemanticGridworld, random_goals
 from stripped_env import StrippedEnv
 
 from rldf_agents import AgentError, DynaQ, QLearning, train
-from rldf_agents.learners.action_values import make_action_values
+from rldf_agents.learners.action_values import ActionValues
 from rldf_agents.learners.prioritised_sweeping import (
     DeterministicModel,
     Outcome,
@@ -71,7 +71,7 @@ class TestTheQueue:
 
 class TestSweeping:
     def test_a_surprise_runs_backwards_along_the_chain_most_urgent_first(self):
-        values = make_action_values(4, 2, 0.0)
+        values = ActionValues(4, 2, 0.0)
         sweeping = PrioritisedSweeping(values, gamma=0.5, threshold=0.0)
         for state in range(2):
             sweeping.observe((state, RIGHT), Outcome(0.0, state + 1, False))
@@ -86,7 +86,7 @@ class TestSweeping:
         assert values.row(2)[LEFT] == 1.0
 
     def test_changes_up_to_the_threshold_are_left_alone(self):
-        values = make_action_values(4, 2, 0.0)
+        values = ActionValues(4, 2, 0.0)
         sweeping = PrioritisedSweeping(values, gamma=0.5, threshold=2.0)
         sweeping.observe((1, RIGHT), Outcome(0.0, 2, False))
         sweeping.observe((2, RIGHT), Outcome(4.0, 3, True))
@@ -246,7 +246,7 @@ class TestResuming:
             planning_updates=3,
             threshold=0.5,
         )
-        assert DynaQ.load(agent.save(tmp_path / "agent"))._settings == agent._settings
+        assert DynaQ.load(agent.save(tmp_path / "agent")).settings == agent.settings
 
 
 GOALS = random_goals(30)

@@ -266,9 +266,9 @@ class TestTheGraph:
     @given(st.integers(0, 4), st.integers(0, 4))
     def test_a_way_through_states_never_met_is_found_by_prediction(self, start, goal):
         graph = ExploredGraph([5, 9], [2, 2])
-        graph.record((graph.number((0, 0)), 1), graph.number((1, 0)), terminated=False)
-        graph.record((graph.number((1, 1)), 2), graph.number((1, 0)), terminated=False)
-        here, there = graph.number((start, 2)), graph.number((goal, 7))
+        graph.record((graph.index((0, 0)), 1), graph.index((1, 0)), terminated=False)
+        graph.record((graph.index((1, 1)), 2), graph.index((1, 0)), terminated=False)
+        here, there = graph.index((start, 2)), graph.index((goal, 7))
         action = first_step(graph, here, [there])
         assert action in ({3} | ({1} if goal > start else set()) | ({0} if goal < start else set()))
 

@@ -231,7 +231,7 @@ class TestBadInput:
 
     def test_a_reward_that_is_no_number_is_refused_and_not_learned(self, learner):
         agent = learner(FOUR, TWO)
-        with pytest.raises(AgentError, match="target of nan"):
+        with pytest.raises(AgentError, match="reward of nan"):
             agent.update(step(0, 0, float("nan"), 1, terminated=True))
         assert np.isfinite(agent.action_values(0)).all()
 

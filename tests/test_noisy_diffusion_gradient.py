@@ -350,4 +350,4 @@ class TestResuming:
             spaces.Discrete(4), spaces.Discrete(2), stride=2, noise=0.5, perturbation=7
         )
         loaded = NoisyDiffusionGradient.load(agent.save(tmp_path / "agent"))
-        assert loaded._settings == agent._settings
+        assert loaded.settings == agent.settings

@@ -1,13 +1,13 @@
-"""Vector environments as what their sub-environments really do.
+"""Vector environments as the steps that their sub-environments really take.
 
 Gymnasium's vector environments begin the next episode of a sub-environment in one of three ways
-(https://farama.org/Vector-Autoreset-Mode): in a step of its own, within the step that ends the
-episode, or when they are told to. Here the same real steps are seen in all of them.
+(https://farama.org/Vector-Autoreset-Mode): in a separate step, within the step that ends the
+episode, or on request. This adapter yields the same real steps for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -28,10 +28,9 @@ Infos = Mapping[str, Any]
 
 
 class AutoresetAdapter:
-    """A vector environment that tells of real steps only.
+    """A vector environment that yields real steps only.
 
     Attributes:
-        mode: how it begins new episodes.
         observations: what the next actions are chosen for, int [num_envs] or [num_envs, n_axes].
         acting: int64 [n], ascending: all but those whose next step only begins the next episode,
             whatever the action.
@@ -41,7 +40,7 @@ class AutoresetAdapter:
     """
 
     def __init__(self, env: VectorEnvironment, seed: int) -> None:
-        self.mode = autoreset_mode(env)
+        self._mode = _autoreset_mode(env)
         self._env = env
         self._all = np.arange(env.num_envs)
         self.observations: DiscreteArray = np.array(env.reset(seed=seed)[0])
@@ -51,12 +50,12 @@ class AutoresetAdapter:
         """Step; return the real steps and the infos of all, in Gymnasium's form."""
         before, sub_envs = self.observations, self.acting
         result, rewards, terminated, truncated, infos = self._env.step(actions)
-        after: DiscreteArray = np.array(result)  # an environment may go on using its own array
+        after: DiscreteArray = np.array(result)  # an environment may reuse its own array
         done = np.logical_or(terminated, truncated)
         self.observations, self.acting = after, self._all
-        if done.any() and self.mode is AutoresetMode.NEXT_STEP:
+        if done.any() and self._mode is AutoresetMode.NEXT_STEP:
             self.acting = np.flatnonzero(~done)
-        elif done.any() and self.mode is AutoresetMode.SAME_STEP:
+        elif done.any() and self._mode is AutoresetMode.SAME_STEP:
             after = after.copy()
             for sub_env in np.flatnonzero(done):
                 after[sub_env] = infos["final_obs"][sub_env]
@@ -74,15 +73,23 @@ class AutoresetAdapter:
         )
         return transitions, infos
 
-    def info(self, infos: Infos, sub_env: int, done: bool) -> dict[str, Any]:
-        """Return one sub-environment's info of its real step, as it would tell it alone."""
-        if done and self.mode is AutoresetMode.SAME_STEP:
-            infos = infos.get("final_info", {})
-        return _info(infos, sub_env)
+    def own_infos(self, infos: Infos, ended: Container[int]) -> list[dict[str, Any]]:
+        """Return each sub-environment's info of its real step, as a single environment gives it.
+
+        Args:
+            infos: of all, as ``step`` returned them.
+            ended: the sub-environments whose episode ended in this step.
+        """
+        num_envs = len(self._all)
+        own = split_infos(infos, num_envs)
+        if self._mode is AutoresetMode.SAME_STEP and "final_info" in infos:
+            final = split_infos(infos["final_info"], num_envs)
+            own = [final[i] if i in ended else own[i] for i in range(num_envs)]
+        return own
 
 
 class EpisodeTracker:
-    """Number, length and return of the episode under way in every sub-environment.
+    """Number, length and return of the current episode in every sub-environment.
 
     Episodes are numbered as they begin, those that begin together by sub-environment.
     """
@@ -119,7 +126,7 @@ def single_spaces(env: Environment) -> tuple[gym.Space[Any], gym.Space[Any]]:
     return env.observation_space, env.action_space
 
 
-def autoreset_mode(env: VectorEnvironment) -> AutoresetMode:
+def _autoreset_mode(env: VectorEnvironment) -> AutoresetMode:
     """Return how an environment begins new episodes; AgentError if it does not say."""
     mode = env.metadata.get("autoreset_mode")
     try:
@@ -132,12 +139,27 @@ def autoreset_mode(env: VectorEnvironment) -> AutoresetMode:
         ) from error
 
 
-def _info(infos: Infos, sub_env: int) -> dict[str, Any]:
-    """Undo for one sub-environment what ``VectorEnv._add_info`` does for all."""
-    own: dict[str, Any] = {}
+def split_infos(infos: Infos, num_envs: int) -> list[dict[str, Any]]:
+    """Return the info of each sub-environment, as a single environment gives it.
+
+    Gymnasium's ``DictInfoToList`` does the same as a wrapper. It closes the environment when it is
+    deleted, and this adapter does not own the environment.
+
+    Args:
+        infos: of all sub-environments, in Gymnasium's form: an array with one row for each under
+            every key, and under ``_key`` bool [num_envs], which of them have it.
+        num_envs: number of sub-environments.
+    """
+    own: list[dict[str, Any]] = [{} for _ in range(num_envs)]
     for key, values in infos.items():
-        told = infos.get(f"_{key}")
-        if key.startswith("_") or (told is not None and not told[sub_env]):
+        if key.startswith("_"):
             continue
-        own[key] = _info(values, sub_env) if isinstance(values, Mapping) else values[sub_env]
+        if isinstance(values, Mapping):
+            rows: Any = split_infos(values, num_envs)
+        else:
+            rows = values.tolist() if np.ndim(values) == 1 else values
+        present = infos.get(f"_{key}", np.ones(num_envs, dtype=np.bool_))
+        for info, value, has_it in zip(own, rows, present, strict=True):
+            if has_it:
+                info[key] = value
     return own

@@ -1,4 +1,4 @@
-"""Listeners of a training run: all of them together, a progress bar, checkpoints."""
+"""Callbacks of a training run: the list of all, a progress bar, checkpoints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from tqdm import tqdm
 
 from rldf_agents.errors import AgentError
 from rldf_agents.interruption import DeferredInterrupt
-from rldf_agents.protocols import Callback, Environment, Episode, Learner, Step
+from rldf_agents.protocols import (
+    Callback,
+    Environment,
+    Episode,
+    Learner,
+    ResumableLearner,
+    Step,
+    progress_of,
+)
 
 
 def requests_stop(answer: bool | None) -> bool:
@@ -18,45 +26,46 @@ def requests_stop(answer: bool | None) -> bool:
 
 
 class CallbackList:
-    """All callbacks of a run: every one hears of everything, any one ends the run.
+    """All callbacks of a run: each is called at every step and episode, any one ends the run.
 
     Args:
-        callbacks: told in this order.
+        callbacks: called in this order.
         interrupt: Ctrl-C ends the run too.
     """
 
     def __init__(self, callbacks: Sequence[Callback], interrupt: DeferredInterrupt) -> None:
         self.callbacks = tuple(callbacks)
         self._interrupt = interrupt
-        self._ended = False
+        self._stopped = False
 
     @property
     def should_continue(self) -> bool:
-        """Whether nobody has ended the run."""
-        return not (self._ended or self._interrupt.requested)
+        """Whether nothing has ended the run."""
+        return not (self._stopped or self._interrupt.requested)
 
     def on_step(self, step: Step) -> None:
-        """Tell all of a step."""
+        """Pass a step to all callbacks."""
         for callback in self.callbacks:
             if requests_stop(callback.on_step(step)):
-                self._ended = True
+                self._stopped = True
 
     def on_episode(self, episode: Episode) -> None:
-        """Tell all of a finished episode."""
+        """Pass a finished episode to all callbacks."""
         for callback in self.callbacks:
             if requests_stop(callback.on_episode_end(episode)):
-                self._ended = True
+                self._stopped = True
 
 
 class ProgressBar:
-    """Steps done, speed and the return of the last episode, on standard error."""
+    """Show steps, speed and the return of the last episode on standard error."""
 
     def __init__(self) -> None:
         self._bar: tqdm[object] | None = None
 
     def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
-        """Draw the bar, at the steps done before a resume."""
-        self._bar = tqdm(total=total_timesteps, initial=learner.progress.timesteps, unit="step")
+        """Show the bar, at the steps done before a resume."""
+        done = progress_of(learner).timesteps
+        self._bar = tqdm(total=total_timesteps, initial=done, unit="step")
 
     def on_step(self, step: Step) -> None:
         """Move the bar by one."""
@@ -72,19 +81,19 @@ class ProgressBar:
             )
 
     def on_training_end(self) -> None:
-        """Leave the last state of the bar standing."""
+        """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
 
 
 class Checkpoint:
-    """Saves the learner to one file: every so many steps or episodes, and when the run ends.
+    """Save the learner to one file: every so many steps or episodes, and when the run ends.
 
-    The run also ends on Ctrl-C. Every file is complete: it replaces the one before in one stroke.
+    The run also ends on Ctrl-C. Every file is complete: it replaces the one before atomically.
     To resume, load the learner from ``path`` and let it learn with the same seed.
 
     Args:
-        path: where; ``.safetensors`` is added when missing.
+        path: of the file; ``.safetensors`` is added when missing.
         every_steps: save after every so many steps of the run, None for never.
         every_episodes: save after every so many episodes of the run, None for never.
 
@@ -101,19 +110,24 @@ class Checkpoint:
         self.path = Path(path)
         self.every_steps = every_steps
         self.every_episodes = every_episodes
-        self._learner: Learner | None = None
+        self._learner: ResumableLearner | None = None
 
     def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
-        """Remember whom to save."""
+        """Keep the learner; AgentError if it cannot be saved."""
+        if not isinstance(learner, ResumableLearner):
+            raise AgentError(
+                f"{type(learner).__name__} cannot be saved: give it the methods of "
+                "rldf_agents.protocols.ResumableLearner, or train without checkpoints"
+            )
         self._learner = learner
 
     def on_step(self, step: Step) -> None:
-        """Save if the number of steps says so."""
+        """Save after every ``every_steps`` steps."""
         if self.every_steps is not None and step.timestep % self.every_steps == 0:
             self._save()
 
     def on_episode_end(self, episode: Episode) -> None:
-        """Save if the number of episodes says so."""
+        """Save after every ``every_episodes`` episodes."""
         if self.every_episodes is not None and (episode.number + 1) % self.every_episodes == 0:
             self._save()
 

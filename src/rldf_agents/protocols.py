@@ -1,11 +1,28 @@
-"""What a learner offers, what a callback hears, and the values that pass between them."""
+"""What a learner and a callback offer, and the values that pass between them.
+
+A learner of your own needs two methods to be trained by `rldf_agents.train`, and two more to be
+used wherever a learner's name is, for example as ``rldf search --learner package.module:Class``:
+
+    class Mine:
+        learn = train                                  # or a training loop of its own
+
+        def __init__(self, observation_space, action_space): ...
+        def select_action(self, observation): ...      # -> action
+        def update(self, transition): ...
+        def predict(self, observation, deterministic=False): ...  # -> action, None
+
+The protocols below say what each method receives and returns, and what else a learner may offer:
+``Learner`` is what every user of learners relies on, ``StepLearner`` what `train` relies on,
+``ResumableLearner`` what checkpoints and ``--resume`` need, and ``VectorLearner`` is faster on
+vector environments. Subclass `rldf_agents.learners.DiscreteLearner` to get all of the third.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import gymnasium as gym
 import numpy as np
@@ -25,7 +42,7 @@ Environment: TypeAlias = SingleEnvironment | VectorEnvironment
 
 
 class Transition(NamedTuple):
-    """All that a learner sees of one step: neither ``info`` nor the environment itself."""
+    """All that a learner receives of one step: neither ``info`` nor the environment itself."""
 
     observation: DiscreteValue
     action: DiscreteValue
@@ -48,7 +65,7 @@ class Transitions(NamedTuple):
     actions: DiscreteArray
     rewards: npt.NDArray[np.float64]
     next_observations: DiscreteArray
-    """What each action led to; at the end of an episode its last observation."""
+    """Where each action led; at the end of an episode its last observation."""
     terminated: npt.NDArray[np.bool_]
     truncated: npt.NDArray[np.bool_]
 
@@ -65,7 +82,7 @@ class Transitions(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a callback hears of one step."""
+    """One step, as callbacks receive it."""
 
     transition: Transition
     info: Mapping[str, Any]
@@ -74,11 +91,11 @@ class Step(NamedTuple):
     episode: int
     """Number of the episode, from 0 in order of beginning."""
     sub_env: int = 0
-    """Which sub-environment took the step; a single environment is number 0."""
+    """The sub-environment that took the step; a single environment is number 0."""
 
 
 class Episode(NamedTuple):
-    """What a callback hears of one finished episode."""
+    """One finished episode, as callbacks receive it."""
 
     number: int
     """From 0 in order of beginning; sub-environments may end theirs in another order."""
@@ -88,83 +105,30 @@ class Episode(NamedTuple):
 
 
 @dataclass
-class VectorProgress:
-    """What happened to a vector environment since it was reset with a seed.
-
-    Its sub-environments begin new episodes by themselves, with random numbers that earlier
-    episodes leave behind. What they do is thereby a function of the first seed and of all actions
-    since, which a resumed run repeats without learning from them.
-    """
-
-    num_envs: int
-    autoreset_mode: str
-    first_episode: int
-    """Number of the first episode: the reset was seeded with it."""
-    actions: list[DiscreteArray] = field(default_factory=list)
-    """Of every step, [num_envs] or [num_envs, n_axes] in the smallest integer type that fits."""
-    observations: DiscreteArray | None = None
-    """What the next actions are chosen for, [num_envs] or [num_envs, n_axes]."""
-
-
-@dataclass
 class Progress:
-    """Where in its run a learner is; saved with it, so that the run can go on from any step.
+    """How far a run is.
 
-    ``actions`` and ``observation`` describe the episode under way: an episode is a pure function
-    of its seed and its actions, so that a resumed run resets with the same seed, repeats these
-    actions without learning from them, and stands where it left off. On a vector environment
-    ``vector`` takes their place.
+    ``actions`` and ``observation`` describe the current episode of a single environment. An
+    episode is a pure function of its seed and its actions, so a resumed run resets with the same
+    seed, repeats these actions without learning from them, and continues from there.
     """
 
     seed: int | None = None
     timesteps: int = 0
     episodes: int = 0
+    """Finished ones."""
     actions: list[DiscreteValue] = field(default_factory=list)
     observation: DiscreteValue | None = None
-    vector: VectorProgress | None = None
 
 
+@runtime_checkable
 class Learner(Protocol):
-    """An agent for environments with Discrete or MultiDiscrete spaces."""
+    """An agent that learns from an environment: what every learner offers."""
 
-    name: ClassVar[str]
-    """What saved files and the command line call it."""
-
-    @property
-    def observation_space(self) -> gym.Space[Any]:
-        """The observations it was made for."""
-
-    @property
-    def action_space(self) -> gym.Space[Any]:
-        """The actions it was made for."""
-
-    @property
-    def progress(self) -> Progress:
-        """Seed and counters of the run, kept up to date by ``start_run`` and ``update``."""
-
-    def start_run(self, seed: int | None) -> None:
-        """Begin the run of this seed; with the seed of the run under way (or None) go on with it.
-
-        What was learned is kept either way.
-        """
-
-    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
-        """Return the action to take now, exploring, in sub-environment ``sub_env``.
-
-        A single environment is sub-environment 0. What spans steps (the next action of SARSA, a
-        probe under way) is kept for each sub-environment.
-        """
-
-    def update(self, transition: Transition, sub_env: int = 0) -> None:
-        """Learn from one step of sub-environment ``sub_env`` and count it."""
-
-    def predict(
-        self, observation: DiscreteValue, deterministic: bool = False
-    ) -> tuple[DiscreteValue, None]:
-        """Return an action and, as Stable-Baselines3 does, a hidden state (none here).
-
-        Drawing from the policy here leaves the random numbers of training untouched.
-        """
+    def __init__(
+        self, observation_space: gym.Space[Any], action_space: gym.Space[Any], **options: Any
+    ) -> None:
+        """Make a new learner; AgentError for spaces and options it does not take."""
 
     def learn(
         self,
@@ -175,11 +139,55 @@ class Learner(Protocol):
     ) -> None:
         """Train until the run has ``total_timesteps`` steps, those before a resume included.
 
-        On a vector environment every sub-environment's step counts.
+        ``learn = rldf_agents.train`` will do for a ``StepLearner``. A loop of its own calls every
+        callback's methods, with a ``Step`` after each step of the environment, and ends when one
+        returns False: this is how searches, statistics and progress bars get their data.
         """
 
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, Any]:
+        """Return an action and, as in Stable-Baselines3, a hidden state (None without one)."""
+
+
+@runtime_checkable
+class StepLearner(Learner, Protocol):
+    """A learner that `rldf_agents.train` trains."""
+
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
+        """Return the action to take now, exploring, in sub-environment ``sub_env``.
+
+        ``sub_env`` is passed on vector environments only. What spans steps (the next action of
+        SARSA, a plan) is kept for each sub-environment.
+        """
+
+    def update(self, transition: Transition, sub_env: int = 0) -> None:
+        """Learn from one step of sub-environment ``sub_env``."""
+
+
+@runtime_checkable
+class ResumableLearner(StepLearner, Protocol):
+    """A learner that can be saved, loaded and resumed."""
+
+    @property
+    def progress(self) -> Progress:
+        """Seed and counters of the run; ``update`` counts steps and episodes."""
+
+    def start_run(self, seed: int | None) -> None:
+        """Start the run of this seed; with the seed of the current run, or None, continue it.
+
+        What was learned is kept either way.
+        """
+
+    def forget_episodes(self) -> None:
+        """Forget what spans steps: all episodes that follow are new ones."""
+
     def save(self, path: str | Path) -> Path:
-        """Write everything to one ``.safetensors`` file and return where it lies."""
+        """Write everything to one ``.safetensors`` file and return its path."""
+
+    @classmethod
+    def load(cls, path: str | Path, env: Environment | None = None) -> ResumableLearner:
+        """Read what ``save`` wrote; AgentError if ``env`` has other spaces than the learner."""
 
 
 @runtime_checkable
@@ -198,39 +206,30 @@ class VectorLearner(Protocol):
     def update_all(self, transitions: Transitions) -> None:
         """Learn from one step of all sub-environments and count it.
 
-        The targets of all come from what was known before the step. Then they are learned from in
-        ascending order of sub-environment, so that two of one state and action are two updates.
+        All targets are computed from the values before the step. Then they are learned from in
+        ascending order of sub-environment, so two of one state and action are two updates.
         """
-
-
-class LearnerType(Protocol):
-    """The class of a learner: how one is made and read from a file."""
-
-    @property
-    def name(self) -> str:
-        """What saved files and the command line call it."""
-
-    def __call__(self, *spaces: Any, **settings: Any) -> Learner:
-        """Return a new learner for an observation and an action space, in this order."""
-
-    def load(self, path: str | Path, env: Environment | None = None) -> Learner:
-        """Read what ``save`` wrote; AgentError if ``env`` has other spaces than it was made for."""
 
 
 class Callback(Protocol):
     """Watches a run of training; a method that returns False ends the run after this step."""
 
     def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
-        """Hear that a run starts, or goes on from ``learner.progress``."""
+        """Start, or resume, a run."""
 
     def on_step(self, step: Step) -> bool | None:
-        """Hear of one step, after the learner has learned from it."""
+        """Receive one step, after the learner has learned from it."""
 
     def on_episode_end(self, episode: Episode) -> bool | None:
-        """Hear that an episode has terminated or was truncated."""
+        """Receive an episode that has terminated or was truncated."""
 
     def on_training_end(self) -> None:
-        """Hear that the run has ended: complete, ended by a callback, or by Ctrl-C.
+        """End the run: it is complete, or a callback or Ctrl-C ended it.
 
         An exception from the environment ends the run without this call.
         """
+
+
+def progress_of(learner: Learner) -> Progress:
+    """Return the progress of a learner's run, a new one for a learner that keeps none."""
+    return learner.progress if isinstance(learner, ResumableLearner) else Progress()

@@ -25,12 +25,13 @@ import numpy.typing as npt
 from gymnasium.vector import AutoresetMode, VectorEnv, VectorWrapper
 from stable_baselines3.common.vec_env import VecEnv
 
+from rldf_agents.autoreset_adapter import split_infos
 from rldf_agents.errors import AgentError
 
 Indices = None | int | Iterable[int]
 Observations = npt.NDArray[Any]
-Told = list[dict[str, Any]]
-StepReturn = tuple[Observations, npt.NDArray[np.float32], npt.NDArray[np.bool_], Told]
+Infos = list[dict[str, Any]]
+StepReturn = tuple[Observations, npt.NDArray[np.float32], npt.NDArray[np.bool_], Infos]
 
 
 class SB3VecEnv(VecEnv):
@@ -65,7 +66,7 @@ class SB3VecEnv(VecEnv):
         """Start an episode everywhere, with the seeds and options set before."""
         seeds: Any = None if all(seed is None for seed in self._seeds) else self._seeds
         observations, infos = self.envs.reset(seed=seeds, options=self._options[0] or None)
-        self.reset_infos = _one_by_one(infos, self.num_envs)
+        self.reset_infos = self._split(infos)
         self._reset_seeds()
         self._reset_options()
         return np.asarray(observations)
@@ -91,9 +92,9 @@ class SB3VecEnv(VecEnv):
         """Step all sub-environments at once."""
         observations, rewards, terminations, truncations, infos = self.envs.step(self._actions)
         ended = terminations | truncations
-        told = _one_by_one(infos, self.num_envs)
+        told = self._split(infos)
         if ended.any():
-            final = _one_by_one(infos["final_info"], self.num_envs)
+            final = split_infos(infos["final_info"], self.num_envs)
             for number in np.flatnonzero(ended).tolist():
                 self.reset_infos[number] = told[number]
                 # What a wrapper tells of the whole step is not in what the episode ended with.
@@ -150,30 +151,14 @@ class SB3VecEnv(VecEnv):
         """No sub-environment has a wrapper of its own."""
         return [False for _ in self._get_indices(indices)]
 
+    def _split(self, infos: Mapping[str, Any]) -> Infos:
+        """Return each sub-environment's info, without what its last episode ended with."""
+        shared = {k: v for k, v in infos.items() if k not in ("final_obs", "final_info")}
+        return split_infos(shared, self.num_envs)
+
     def _owner(self, name: str) -> VectorEnv[Any, Any, Any]:
         """The outermost of the vector environment and its wrappers that has this attribute."""
         owner = self.envs
         while isinstance(owner, VectorWrapper) and not hasattr(owner, name):
             owner = owner.env
         return owner
-
-
-def _one_by_one(infos: Mapping[str, Any], n: int) -> Told:
-    """The information of each of ``n`` sub-environments on its own."""
-    told: Told = [{} for _ in range(n)]
-    for key, values in infos.items():
-        if key.startswith("_") or key in ("final_obs", "final_info"):
-            continue
-        mask = infos.get(f"_{key}", np.ones(n, np.bool_))
-        for info, value, known in zip(told, _listed(values, n), mask.tolist(), strict=True):
-            if known:
-                info[key] = value
-    return told
-
-
-def _listed(values: Any, n: int) -> Sequence[Any]:
-    """One entry for each of ``n``: Python's own numbers, as a single environment gives them."""
-    if isinstance(values, Mapping):
-        return _one_by_one(values, n)
-    listed: Sequence[Any] = values.tolist() if values.ndim == 1 else values
-    return listed

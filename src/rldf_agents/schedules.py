@@ -139,14 +139,16 @@ _SCHEDULES = (
 )
 
 
-def epsilon_schedule(epsilon: float | EpsilonSchedule) -> EpsilonSchedule:
-    """Return the schedule itself, or a constant one for a number."""
-    return epsilon if callable(epsilon) else ConstantEpsilon(epsilon)
+def complete_schedules(settings: Any) -> None:
+    """Turn numbers for ``epsilon`` and ``step_size`` of a frozen dataclass into schedules.
 
-
-def step_size_schedule(step_size: float | StepSizeSchedule) -> StepSizeSchedule:
-    """Return the schedule itself, or a constant one for a number."""
-    return step_size if callable(step_size) else ConstantStepSize(step_size)
+    Raises:
+        AgentError: if a number is out of range.
+    """
+    for name, constant in (("epsilon", ConstantEpsilon), ("step_size", ConstantStepSize)):
+        value = getattr(settings, name, None)
+        if value is not None and not callable(value):
+            object.__setattr__(settings, name, constant(value))
 
 
 def schedule_to_json(schedule: EpsilonSchedule | StepSizeSchedule) -> SavedSchedule:

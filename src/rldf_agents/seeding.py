@@ -1,11 +1,11 @@
-"""Where the random numbers of a run come from: branches of its one seed."""
+"""The random numbers of a run: branches of its one seed."""
 
 from __future__ import annotations
 
 import numpy as np
 
 ACTIONS, EPISODES, PREDICTIONS = 0, 1, 2
-"""Branches that the learner's actions, the environment's resets and ``predict`` hang from."""
+"""Branches for the learner's actions, the environment's resets and ``predict``."""
 
 
 def stream(seed: int, branch: int) -> np.random.Generator:
@@ -17,3 +17,8 @@ def episode_seed(seed: int, episode: int) -> int:
     """Return the seed in [0, 2^32) that episode number ``episode`` of a run is reset with."""
     branch = np.random.SeedSequence(seed, spawn_key=(EPISODES, episode))
     return int(branch.generate_state(1)[0])
+
+
+def random_seed() -> int:
+    """Return a seed in [0, 2^32) from the operating system's random numbers."""
+    return int(np.random.SeedSequence().generate_state(1)[0])

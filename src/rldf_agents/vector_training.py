@@ -1,65 +1,84 @@
 """The training loop for vector environments: all sub-environments take one step at a time.
 
-The learner learns from all of these steps, then callbacks hear of each, by ascending
+The learner learns from all of these steps, then callbacks receive each, by ascending
 sub-environment; one that ends the run ends it after the step of all.
 
-What is under way when a run stops cannot be repeated from the seeds of its episodes, for only the
-first one of a sub-environment has a seed. So all actions since the reset are kept in
-``learner.progress.vector`` and repeated, without learning, before the run goes on.
+Only the first episode of a sub-environment has a seed of its own, so what is under way when a run
+stops cannot be repeated. A resumed run keeps all that was learned and starts new episodes.
 """
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from gymnasium import spaces
 
-from rldf_agents.autoreset_adapter import AutoresetAdapter, EpisodeTracker, autoreset_mode
+from rldf_agents.autoreset_adapter import AutoresetAdapter, EpisodeTracker
 from rldf_agents.callbacks import CallbackList
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import (
     DiscreteArray,
-    Learner,
+    DiscreteValue,
     Progress,
     Step,
+    Transition,
     Transitions,
     VectorEnvironment,
     VectorLearner,
-    VectorProgress,
 )
 from rldf_agents.seeding import episode_seed
 
 
+class Run(Protocol):
+    """The part of a learner that the training loops use."""
+
+    @property
+    def progress(self) -> Progress:
+        """See ``ResumableLearner``."""
+
+    def start_run(self, seed: int | None) -> None:
+        """See ``ResumableLearner``."""
+
+    def forget_episodes(self) -> None:
+        """See ``ResumableLearner``."""
+
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
+        """See ``StepLearner``."""
+
+    def update(self, transition: Transition, sub_env: int = 0) -> None:
+        """See ``StepLearner``."""
+
+
 def run_vector_steps(
-    learner: Learner, env: VectorEnvironment, total_timesteps: int, callbacks: CallbackList
+    learner: Run, env: VectorEnvironment, total_timesteps: int, callbacks: CallbackList
 ) -> None:
     """Let the learner act and learn in all sub-environments; see ``rldf_agents.training.train``."""
     progress = learner.progress
+    if progress.seed is None:
+        raise AgentError("the learner has no seed: its start_run must set progress.seed")
+    learner.forget_episodes()
+    progress.actions.clear()
+    progress.observation = None
     together = learner if isinstance(learner, VectorLearner) else _OneByOne(learner)
-    idle, compact = _first_actions(env), _smallest_type(env)
-    vector, sub_environments, episodes = _begin(progress, env)
+    adapter = AutoresetAdapter(env, episode_seed(progress.seed, progress.episodes))
+    episodes = EpisodeTracker(env.num_envs, progress.episodes)
+    unused = _first_actions(env)
     while callbacks.should_continue and progress.timesteps < total_timesteps:
-        actions = idle.copy()
-        acting = sub_environments.acting
+        actions, acting = unused.copy(), adapter.acting
         if acting.size:
-            observations = sub_environments.observations[acting]
-            actions[acting] = together.select_actions(observations, acting)
-        transitions, infos = sub_environments.step(actions)
+            actions[acting] = together.select_actions(adapter.observations[acting], acting)
+        transitions, infos = adapter.step(actions)
         before = progress.timesteps
         if acting.size:
             together.update_all(transitions)
-        vector.actions.append(actions.astype(compact))
-        vector.observations = sub_environments.observations
         if not callbacks.callbacks:
             continue
         numbers, ended = episodes.count(transitions)
+        own_infos = adapter.own_infos(infos, ended)
         for row, sub_env in enumerate(acting.tolist()):
-            info = sub_environments.info(infos, sub_env, sub_env in ended)
-            transition = transitions.transition(row)
-            callbacks.on_step(Step(transition, info, before + row + 1, numbers[row], sub_env))
+            transition, timestep = transitions.transition(row), before + row + 1
+            callbacks.on_step(Step(transition, own_infos[sub_env], timestep, numbers[row], sub_env))
             if sub_env in ended:
                 callbacks.on_episode(ended[sub_env])
 
@@ -67,7 +86,7 @@ def run_vector_steps(
 class _OneByOne:
     """Any learner as one that takes the steps of all sub-environments, one after the other."""
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Run) -> None:
         self._learner = learner
 
     def select_actions(
@@ -83,63 +102,8 @@ class _OneByOne:
             self._learner.update(transitions.transition(row), sub_env)
 
 
-def _begin(
-    progress: Progress, env: VectorEnvironment
-) -> tuple[VectorProgress, AutoresetAdapter, EpisodeTracker]:
-    """Reset and repeat the actions taken since the reset of the run under way."""
-    if progress.seed is None:
-        raise AgentError("the learner has no seed: its start_run must set progress.seed")
-    mode = autoreset_mode(env).value
-    vector = progress.vector
-    if vector is not None and (vector.num_envs, vector.autoreset_mode) != (env.num_envs, mode):
-        _warn(
-            f"it had {vector.num_envs} sub-environments with autoreset {vector.autoreset_mode}, "
-            f"now {env.num_envs} with {mode}"
-        )
-    elif vector is not None:
-        sub_environments, episodes = _reset(progress.seed, vector.first_episode, env)
-        for actions in vector.actions:
-            repeated = actions.astype(env.single_action_space.dtype)
-            episodes.count(sub_environments.step(repeated)[0])
-        expected = vector.observations
-        if expected is None or np.array_equal(sub_environments.observations, expected):
-            return vector, sub_environments, episodes
-        _warn("the environment did not repeat itself under its seed")
-    elif progress.actions:
-        _warn("its episode on a single environment is left unfinished")
-        progress.actions.clear()
-        progress.observation = None
-    progress.vector = VectorProgress(env.num_envs, mode, progress.episodes)
-    sub_environments, episodes = _reset(progress.seed, progress.episodes, env)
-    progress.vector.observations = sub_environments.observations
-    return progress.vector, sub_environments, episodes
-
-
-def _reset(
-    seed: int, first_episode: int, env: VectorEnvironment
-) -> tuple[AutoresetAdapter, EpisodeTracker]:
-    sub_environments = AutoresetAdapter(env, episode_seed(seed, first_episode))
-    return sub_environments, EpisodeTracker(env.num_envs, first_episode)
-
-
 def _first_actions(env: VectorEnvironment) -> DiscreteArray:
-    """Return the first action of the space for everyone: what is sent where none is heeded."""
+    """Return the first action of the space for each: what is sent where none is used."""
     space: Any = env.single_action_space
     first: DiscreteArray = np.asarray(space.start, dtype=space.dtype)
     return np.repeat(first[np.newaxis], env.num_envs, axis=0)
-
-
-def _smallest_type(env: VectorEnvironment) -> np.dtype[np.integer[Any]]:
-    """Return the smallest integer type that holds every part of an action."""
-    space: Any = env.single_action_space
-    sizes = space.n if isinstance(space, spaces.Discrete) else space.nvec
-    ends = np.min(space.start), np.max(space.start + sizes - 1)
-    return np.result_type(*(np.min_scalar_type(end) for end in ends))
-
-
-def _warn(reason: str) -> None:
-    warnings.warn(
-        f"this run is not exactly resumed, {reason}: new episodes start",
-        RuntimeWarning,
-        stacklevel=5,
-    )

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rldf_agents.applications.output import REPORT_FILE, RESULT_FILE, TRAJECTORY_FILE
 from rldf_agents.applications.search import Search, SearchResult
-from rldf_agents.protocols import Environment, Episode, Learner, Step
+from rldf_agents.protocols import Environment, Episode, Learner, Step, progress_of
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar
 
@@ -97,7 +97,7 @@ class ProgressLine:
 
     def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
         """Start the bar at the steps done before a resume."""
-        self._progress.update(self._task, completed=learner.progress.timesteps)
+        self._progress.update(self._task, completed=progress_of(learner).timesteps)
 
     def on_step(self, step: Step) -> None:
         """Move the bar; tell when the agent has never been closer."""

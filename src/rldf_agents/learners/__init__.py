@@ -1,8 +1,14 @@
 """Learners for any Gymnasium environment with Discrete or MultiDiscrete spaces.
 
-A learner sees observation, reward, terminated, truncated and the two spaces, nothing else.
+A learner sees observation, reward, terminated, truncated and the two spaces, nothing else. To add
+one, write one module in this package with a class decorated with ``register_learner``. A learner
+outside this package needs no registration: see ``rldf_agents.protocols``.
 """
 
+import importlib
+import pkgutil
+
+from rldf_agents.learners.discrete_learner import DiscreteLearner
 from rldf_agents.learners.dyna_q import DynaQ
 from rldf_agents.learners.factored_ucb import FactoredUCB
 from rldf_agents.learners.linear_q_learning import LinearQLearning
@@ -10,26 +16,17 @@ from rldf_agents.learners.linear_sarsa import LinearSARSA
 from rldf_agents.learners.noisy_diffusion_gradient import NoisyDiffusionGradient
 from rldf_agents.learners.q_learning import QLearning
 from rldf_agents.learners.random_agent import RandomAgent
+from rldf_agents.learners.registry import LEARNERS, register_learner
 from rldf_agents.learners.sarsa import SARSA
-from rldf_agents.protocols import Learner, LearnerType
+from rldf_agents.protocols import Learner
 
-_LEARNERS: tuple[LearnerType, ...] = (
-    QLearning,
-    SARSA,
-    RandomAgent,
-    DynaQ,
-    NoisyDiffusionGradient,
-    LinearQLearning,
-    LinearSARSA,
-    FactoredUCB,
-)
-
-LEARNERS: dict[str, LearnerType] = {learner.name: learner for learner in _LEARNERS}
-"""The learners by the name that saved files and the command line use."""
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "LEARNERS",
     "SARSA",
+    "DiscreteLearner",
     "DynaQ",
     "FactoredUCB",
     "Learner",
@@ -38,4 +35,5 @@ __all__ = [
     "NoisyDiffusionGradient",
     "QLearning",
     "RandomAgent",
+    "register_learner",
 ]

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
-from rldf_agents.learners.space_index import Position, offsets
+from rldf_agents.learners.space_index import Grid, Position
 
 Displacement = tuple[int, ...]
 
@@ -78,12 +78,12 @@ class ComponentPerAxis:
 
     def __init__(self, sizes: Sequence[int], action_sizes: Sequence[int]) -> None:
         self._sizes = tuple(sizes)
-        self._action_sizes = tuple(action_sizes)
+        self._actions = Grid(action_sizes)
         self._moves: list[dict[int, int]] = [{} for _ in sizes]
 
     def observe(self, action: int, before: Position, after: Position) -> bool:
         """Learn from one step; False if an axis moved otherwise than known."""
-        values = offsets(action, self._action_sizes)
+        values = self._actions.position(action)
         axes = zip(values, self._moves, before, after, self._sizes, strict=True)
         for value, moves, old, new, size in axes:
             if value in moves:
@@ -95,7 +95,7 @@ class ComponentPerAxis:
 
     def displacement(self, action: int) -> Displacement | None:
         """Return the displacement, None if that of one of its components is not known."""
-        pairs = list(zip(offsets(action, self._action_sizes), self._moves, strict=True))
+        pairs = list(zip(self._actions.position(action), self._moves, strict=True))
         if any(value not in moves for value, moves in pairs):
             return None
         return tuple(moves[value] for value, moves in pairs)

@@ -4,40 +4,44 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors, make_action_values
+from rldf_agents.learners.action_values import ActionValues, Tensors
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
 from rldf_agents.learners.prioritised_sweeping import Outcome, PrioritisedSweeping
-from rldf_agents.learners.run_state import RunState
-from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.learners.space_index import SpaceIndex
-from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
-from rldf_agents.schedules import EpsilonSchedule, epsilon_schedule
-from rldf_agents.training import train
+from rldf_agents.learners.registry import register_learner
+from rldf_agents.protocols import DiscreteValue
+from rldf_agents.schedules import EpsilonSchedule, complete_schedules
 
 
 @dataclass(frozen=True)
 class DynaQSettings:
     """How to learn, plan and explore.
 
+    Attributes:
+        gamma: discount, in [0, 1).
+        epsilon: probability of a random action in [0, 1], or its schedule.
+        optimism: how much more than a state an untried neighbour is expected to pay, in units of
+            reward, at least 0.
+        planning_updates: at most so many after every step, at least 1.
+        threshold: theta, in units of value, at least 0; smaller expected changes are not queued.
+
     Raises:
-        AgentError: if ``gamma`` is outside [0, 1), ``planning_updates`` below 1, or ``threshold``
-            or ``optimism`` negative or not finite.
+        AgentError: for a value out of range.
     """
 
-    gamma: float
-    epsilon: EpsilonSchedule
-    optimism: float
-    planning_updates: int
-    threshold: float
+    gamma: float = 0.9
+    epsilon: float | EpsilonSchedule = 0.01
+    optimism: float = 1.0
+    planning_updates: int = 10
+    threshold: float = 1e-3
 
     def __post_init__(self) -> None:
+        complete_schedules(self)
         if not 0.0 <= self.gamma < 1.0:
             raise AgentError(
                 f"the discount gamma is {self.gamma}: give a number in [0, 1); without discount, "
@@ -60,7 +64,8 @@ class _Arrival(NamedTuple):
     reward: float
 
 
-class DynaQ:
+@register_learner
+class DynaQ(DiscreteLearner):
     """Learns what every action leads to, and plans on that with prioritised sweeping.
 
     Each step goes into a deterministic model, the last outcome of (s, a), and is followed by
@@ -95,162 +100,100 @@ class DynaQ:
     Args:
         observation_space: Discrete or MultiDiscrete; the table has a row for each element.
         action_space: Discrete or MultiDiscrete; joint actions are the columns of the table.
-        gamma: discount, in [0, 1).
-        epsilon: probability of a random action, or its schedule.
-        optimism: how much more than a state an untried neighbour is taken to pay, in units of
-            reward, at least 0.
-        planning_updates: at most so many after every step, at least 1.
-        threshold: theta, in units of value; smaller expected changes are not queued.
+        options: ``gamma``, ``epsilon``, ``optimism``, ``planning_updates``, ``threshold``: see
+            ``DynaQSettings``.
 
     Raises:
-        AgentError: for other spaces and for settings out of range.
+        AgentError: for other spaces and for options that are unknown or out of range.
     """
 
     name: ClassVar[str] = "dyna_q"
+    settings_type = DynaQSettings
 
-    def __init__(
-        self,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        *,
-        gamma: float = 0.9,
-        epsilon: float | EpsilonSchedule = 0.01,
-        optimism: float = 1.0,
-        planning_updates: int = 10,
-        threshold: float = 1e-3,
-    ) -> None:
-        self._settings = DynaQSettings(
-            gamma, epsilon_schedule(epsilon), optimism, planning_updates, threshold
-        )
-        self.observation_space, self.action_space = observation_space, action_space
-        self._observations = SpaceIndex(observation_space, "observation")
-        self._actions = SpaceIndex(action_space, "action")
-        self._run = RunState(self._observations, self._actions)
-        self._values = make_action_values(self._observations.size, self._actions.size, 0.0)
-        self._sweeping = PrioritisedSweeping(self._values, gamma, threshold)
+    def __init__(self, *spaces: Any, **options: Any) -> None:
+        super().__init__(*spaces, **options)
+        settings = self.settings
+        self._values = ActionValues(self._states.size, self._actions.size, 0.0)
+        self._sweeping = PrioritisedSweeping(self._values, settings.gamma, settings.threshold)
         self._met: set[int] = set()
         """States whose untried actions have been given their promise."""
         self._highest_reward = 0.0
-        """So far, or 0: what a state where an episode begins is taken to pay."""
+        """So far, or 0: what a state where an episode begins is expected to pay."""
         self._changes = [0.0] * self._actions.size
         """By action: how it changed the reward when last tried where it had not been tried."""
         self._arrivals: dict[int, _Arrival] = {}
         """By sub-environment."""
 
-    @property
-    def progress(self) -> Progress:
-        """Seed and counters of the run."""
-        return self._run.progress
-
     def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order; 0 in a state not met."""
-        return np.array(self._values.row(self._observations.index(observation)))
+        return np.array(self._values.row(self._states.index(observation)))
 
-    def start_run(self, seed: int | None) -> None:
-        """Begin the run of this seed, or go on with the one under way."""
-        if self._run.start(seed):
-            self._arrivals.clear()
+    def forget_episodes(self) -> None:
+        """Forget the last step of every episode."""
+        self._arrivals.clear()
 
-    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
-        """Return an epsilon-greedy action, ties broken by the rules of the class's docstring."""
-        state = self._observations.index(observation)
+    def _select(self, state: int, sub_env: int) -> int:
         self._meet(state, self._highest_reward)
         arrival = self._arrivals.get(sub_env)
         last = None if arrival is None else arrival.action
-        return self._actions.label(self._explore(state, last, self._run.random))
+        return self._explore(state, last, self._run.random)
 
-    def update(self, transition: Transition, sub_env: int = 0) -> None:
-        """Learn from one step, plan and count it.
-
-        Raises:
-            AgentError: if the reward is not finite; nothing is learned then.
-        """
-        reward = float(transition.reward)
-        if not math.isfinite(reward):
-            raise AgentError(f"the environment gave a reward of {reward}: nothing is learned of it")
-        state = self._observations.index(transition.observation)
-        action = self._actions.index(transition.action)
-        next_state = self._observations.index(transition.next_observation)
-        self._meet(state, self._highest_reward)
-        if not transition.terminated:
-            self._meet(next_state, reward)
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        reward, pair = step.reward, (step.state, step.action)
+        self._meet(step.state, self._highest_reward)
+        if not step.terminated:
+            self._meet(step.next_state, reward)
         before = self._arrivals.pop(sub_env, None)
-        if before is not None and (state, action) not in self._sweeping.model.outcomes:
-            self._changes[action] = reward - before.reward
-        outcome = Outcome(reward, next_state, transition.terminated)
-        self._sweeping.observe((state, action), outcome)
-        self._sweeping.plan(self._settings.planning_updates)
+        if before is not None and pair not in self._sweeping.model.outcomes:
+            self._changes[step.action] = reward - before.reward
+        self._sweeping.observe(pair, Outcome(reward, step.next_state, step.terminated))
+        self._sweeping.plan(self.settings.planning_updates)
         self._highest_reward = max(self._highest_reward, reward)
-        if not transition.terminated and not transition.truncated:
-            self._arrivals[sub_env] = _Arrival(action, reward)
-        self._run.record(transition, sub_env)
+        if not step.terminated and not step.truncated:
+            self._arrivals[sub_env] = _Arrival(step.action, reward)
 
-    def predict(
-        self, observation: DiscreteValue, deterministic: bool = False
-    ) -> tuple[DiscreteValue, None]:
-        """Return the first greedy action, or without ``deterministic`` one as it explores."""
-        state = self._observations.index(observation)
-        if deterministic:
-            row = self._values.row(state)
-            return self._actions.label(row.index(max(row))), None
-        return self._actions.label(self._explore(state, None, self._run.prediction_random)), None
+    def _predict(self, state: int, deterministic: bool) -> int:
+        if not deterministic:
+            return self._explore(state, None, self._run.prediction_random)
+        row = self._values.row(state)
+        return row.index(max(row))
 
-    learn = train
-
-    def save(self, path: str | Path) -> Path:
-        """Write table, model, queue, settings and progress to one ``.safetensors`` file."""
-        state = {
-            "run": self._run.to_json(),
+    def _state(self) -> dict[str, Any]:
+        return {
             "highest_reward": self._highest_reward,
             "arrivals": [[sub_env, *last] for sub_env, last in sorted(self._arrivals.items())],
         }
-        tensors: Tensors = {
+
+    def _tensors(self) -> Tensors:
+        return {
             **self._values.tensors(),
             **self._sweeping.model.tensors(),
             **self._sweeping.queue.tensors(),
             "met": np.array(sorted(self._met), dtype=np.int64),
             "changes": np.array(self._changes, dtype=np.float64),
         }
-        spaces = self._observations.space, self._actions.space
-        return write_learner(
-            path, SavedLearner(self.name, spaces, vars(self._settings), state, tensors)
-        )
 
-    @classmethod
-    def load(cls, path: str | Path, env: Environment | None = None) -> DynaQ:
-        """Read a saved learner; with ``env``, refuse one that was made for other spaces.
-
-        Raises:
-            AgentError: if the file is missing, damaged or of another learner, or spaces differ.
-        """
-        saved = read_learner(path, cls.name, env)
-        learner = cls(*saved.spaces, **saved.settings)
-        learner._restore(saved)
-        return learner
-
-    def _restore(self, saved: SavedLearner) -> None:
-        self._run.restore(saved.state["run"])
-        self._highest_reward = saved.state["highest_reward"]
+    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        self._highest_reward = state["highest_reward"]
         self._arrivals = {
-            sub_env: _Arrival(action, reward) for sub_env, action, reward in saved.state["arrivals"]
+            sub_env: _Arrival(action, reward) for sub_env, action, reward in state["arrivals"]
         }
-        self._values.restore(saved.tensors)
-        self._sweeping.model.restore(saved.tensors)
-        self._sweeping.queue.restore(saved.tensors)
-        self._met = set(saved.tensors["met"].tolist())
-        self._changes = saved.tensors["changes"].tolist()
+        self._values.restore(tensors)
+        self._sweeping.model.restore(tensors)
+        self._sweeping.queue.restore(tensors)
+        self._met = set(tensors["met"].tolist())
+        self._changes = tensors["changes"].tolist()
 
     def _meet(self, state: int, reward: float) -> None:
         """Give the actions of a new state their promise."""
         if state not in self._met:
             self._met.add(state)
-            settings = self._settings
-            promise = (reward + settings.optimism) / (1.0 - settings.gamma)
+            promise = (reward + self.settings.optimism) / (1.0 - self.settings.gamma)
             self._values.fill(state, promise)
 
     def _explore(self, state: int, last: int | None, random: np.random.Generator) -> int:
         draw = random.random()
-        epsilon = self._settings.epsilon(self._run.progress.timesteps)
+        epsilon = self.settings.epsilon(self._run.progress.timesteps)
         if draw < epsilon:
             return min(int(draw / epsilon * self._actions.size), self._actions.size - 1)
         row = self._values.row(state)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from rldf_agents.learners.action_effects import ActionEffects
-from rldf_agents.learners.space_index import Position, offsets
+from rldf_agents.learners.space_index import Grid, Indices, Position
 
 Pair = tuple[int, int]
 """State and action."""
@@ -52,8 +48,7 @@ class ExploredGraph:
     """
 
     def __init__(self, sizes: Sequence[int], action_sizes: Sequence[int]) -> None:
-        self._sizes = tuple(sizes)
-        self._strides = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
+        self._grid = Grid(sizes)
         self.effects = ActionEffects(sizes, action_sizes)
         self.outcomes: dict[Pair, int] = {}
         self.rewards: dict[int, float] = {}
@@ -68,17 +63,15 @@ class ExploredGraph:
 
     def position(self, state: int) -> Position:
         """Return the value on each axis."""
-        return offsets(state, self._sizes)
+        return self._grid.position(state)
 
-    def positions(self, states: Sequence[int]) -> npt.NDArray[np.int64]:
+    def positions(self, states: Sequence[int]) -> Indices:
         """Return the values on each axis of several states, int64 [n, n_axes]."""
-        numbers = np.array(states, dtype=np.int64)[:, np.newaxis]
-        positions: npt.NDArray[np.int64] = numbers // self._strides % self._sizes
-        return positions
+        return self._grid.positions(states)
 
-    def number(self, position: Sequence[int]) -> int:
-        """Return the number of a state."""
-        return sum(value * stride for value, stride in zip(position, self._strides, strict=True))
+    def index(self, position: Sequence[int]) -> int:
+        """Return the index of a state."""
+        return self._grid.index(position)
 
     def meet(self, state: int) -> None:
         """Add a state; nothing happens if it is known."""
@@ -109,7 +102,7 @@ class ExploredGraph:
         if known is not None:
             return known
         position = self.effects.predict(self.position(state), action)
-        return None if position is None else self.number(position)
+        return None if position is None else self.index(position)
 
     def neighbours(self, state: int) -> dict[int, int]:
         """Return the next states by action, those that were met."""
@@ -141,7 +134,7 @@ class ExploredGraph:
             predicted = self.effects.predict(position, action)
             if predicted is None:
                 continue
-            there = self.number(predicted)
+            there = self.index(predicted)
             if there in self._neighbours:
                 neighbours[action] = there
             else:

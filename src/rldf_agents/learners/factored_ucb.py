@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
 from rldf_agents.learners.additive_reward import AdditiveReward
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
 from rldf_agents.learners.explored_graph import ExploredGraph
 from rldf_agents.learners.frontier_planning import FrontierPlanner
 from rldf_agents.learners.goal_paths import first_step, goal_groups
-from rldf_agents.learners.run_state import RunState
-from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.learners.space_index import SpaceIndex
-from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
-from rldf_agents.training import train
+from rldf_agents.learners.registry import register_learner
 
 _MOST_VALUES = 5_000
 """The covariance of their effects takes 200 MB."""
@@ -34,14 +29,21 @@ _MOST_ACTIONS = 100_000
 class FactoredUCBSettings:
     """How to search.
 
+    Attributes:
+        confidence: standard deviations of optimism, at least 0.
+        noise: variance of the reward around an additive one, in units of the prior variance of
+            the effect of one axis, above 0.
+        state_cost: cost of a new state on the way, in standard deviations of the reward.
+        step_cost: cost of a step through known states, in the same unit.
+
     Raises:
-        AgentError: if a number is out of range.
+        AgentError: for a value out of range.
     """
 
-    confidence: float
-    noise: float
-    state_cost: float
-    step_cost: float
+    confidence: float = 0.5
+    noise: float = 0.1
+    state_cost: float = 0.05
+    step_cost: float = 0.005
 
     def __post_init__(self) -> None:
         for name in ("confidence", "state_cost", "step_cost"):
@@ -72,7 +74,8 @@ class _Event(NamedTuple):
     reward: float
 
 
-class FactoredUCB:
+@register_learner
+class FactoredUCB(DiscreteLearner):
     """Looks for the state that pays most, by as few new states as it can.
 
     A visit to a new state is what costs (a picture to draw); to go back through known ones is free.
@@ -116,47 +119,30 @@ class FactoredUCB:
     Args:
         observation_space: Discrete or MultiDiscrete; its components are the axes.
         action_space: Discrete or MultiDiscrete.
-        confidence: standard deviations of optimism, at least 0.
-        noise: variance of the reward around an additive one, in units of the prior variance of
-            the effect of one axis, above 0.
-        state_cost: what a new state on the way costs, in standard deviations of the reward.
-        step_cost: what a step through known states costs, in the same unit.
+        options: ``confidence``, ``noise``, ``state_cost``, ``step_cost``: see
+            ``FactoredUCBSettings``.
 
     Raises:
-        AgentError: for other spaces and for settings out of range.
+        AgentError: for other spaces, too many values or actions, and for options that are unknown
+            or out of range.
     """
 
     name: ClassVar[str] = "factored_ucb"
+    settings_type = FactoredUCBSettings
 
-    def __init__(
-        self,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        *,
-        confidence: float = 0.5,
-        noise: float = 0.1,
-        state_cost: float = 0.05,
-        step_cost: float = 0.005,
-    ) -> None:
-        self._settings = FactoredUCBSettings(confidence, noise, state_cost, step_cost)
-        self.observation_space, self.action_space = observation_space, action_space
-        self._observations = SpaceIndex(observation_space, "observation")
-        self._actions = SpaceIndex(action_space, "action")
-        self._run = RunState(self._observations, self._actions)
-        sizes = self._observations.sizes
+    def __init__(self, *spaces: Any, **options: Any) -> None:
+        super().__init__(*spaces, **options)
+        sizes, settings = self._states.grid.sizes, self.settings
         _require_size("values on the axes of its observations", sum(sizes), _MOST_VALUES)
         _require_size("actions", self._actions.size, _MOST_ACTIONS)
-        self._graph = ExploredGraph(sizes, self._actions.sizes)
-        self._model = AdditiveReward(sizes, noise)
-        self._planner = FrontierPlanner(confidence, state_cost, step_cost)
+        self._graph = ExploredGraph(sizes, self._actions.grid.sizes)
+        self._model = AdditiveReward(sizes, settings.noise)
+        self._planner = FrontierPlanner(
+            settings.confidence, settings.state_cost, settings.step_cost
+        )
         self._events: list[_Event] = []
         self._plans: dict[int, _Plan] = {}
         """By sub-environment."""
-
-    @property
-    def progress(self) -> Progress:
-        """Seed and counters of the run."""
-        return self._run.progress
 
     def effects(self) -> list[npt.NDArray[np.float64]]:
         """Return the expected effect of every value of every axis on the reward.
@@ -165,97 +151,63 @@ class FactoredUCB:
         """
         return self._model.effects()
 
-    def start_run(self, seed: int | None) -> None:
-        """Begin the run of this seed, or go on with the one under way."""
-        if self._run.start(seed):
-            self._plans.clear()
+    def forget_episodes(self) -> None:
+        """Forget all plans."""
+        self._plans.clear()
 
-    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
+    def _select(self, state: int, sub_env: int) -> int:
         """Return the next action on the way to the most promising state."""
-        state = self._observations.index(observation)
         if state not in self._graph:
-            self._learn(_Event(state, -1, state, False, math.nan))
+            self._learn_event(_Event(state, -1, state, False, math.nan))
         plan = self._plans.get(sub_env)
         if plan is None or plan.knowledge != len(self._events) or plan.state != state:
             actions = self._planner.plan(self._graph, self._model, state, self._run.random)
             plan = self._plans[sub_env] = _Plan(len(self._events), state, actions)
-        return self._actions.label(plan.actions[0])
+        return plan.actions[0]
 
-    def update(self, transition: Transition, sub_env: int = 0) -> None:
-        """Learn from one step and count it.
-
-        Raises:
-            AgentError: if the reward is not finite; nothing is learned then.
-        """
-        reward = float(transition.reward)
-        if not math.isfinite(reward):
-            raise AgentError(f"the environment gave a reward of {reward}: nothing is learned of it")
-        state = self._observations.index(transition.observation)
-        action = self._actions.index(transition.action)
-        next_state = self._observations.index(transition.next_observation)
-        event = _Event(state, action, next_state, bool(transition.terminated), reward)
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        event = _Event(step.state, step.action, step.next_state, bool(step.terminated), step.reward)
         plan = self._plans.pop(sub_env, None)
         if self._is_new(event):
-            self._learn(event)
-        elif plan is not None and plan.state == state and plan.actions[1:]:
-            self._plans[sub_env] = _Plan(plan.knowledge, next_state, plan.actions[1:])
-        if transition.terminated or transition.truncated:
+            self._learn_event(event)
+        elif plan is not None and plan.state == step.state and plan.actions[1:]:
+            self._plans[sub_env] = _Plan(plan.knowledge, step.next_state, plan.actions[1:])
+        if step.terminated or step.truncated:
             self._plans.pop(sub_env, None)
-        self._run.record(transition, sub_env)
 
-    def predict(
-        self, observation: DiscreteValue, deterministic: bool = False
-    ) -> tuple[DiscreteValue, None]:
+    def _predict(self, state: int, deterministic: bool) -> int:
         """Return the action that training would take now, or with ``deterministic`` the best known.
 
         The latter leads by the shortest way known or predicted to the terminal state that paid
         most, or, where none is worth ending in, to the state that paid most.
         """
-        state = self._observations.index(observation)
         if not deterministic:
             random = self._run.prediction_random
-            return self._actions.label(
-                self._planner.plan(self._graph, self._model, state, random)[0]
-            ), None
+            return self._planner.plan(self._graph, self._model, state, random)[0]
         ways = (first_step(self._graph, state, goals) for goals in goal_groups(self._graph))
-        return self._actions.label(next((way for way in ways if way is not None), 0)), None
+        return next((way for way in ways if way is not None), 0)
 
-    learn = train
-
-    def save(self, path: str | Path) -> Path:
-        """Write settings, all that was new, plans and progress to one ``.safetensors`` file."""
+    def _state(self) -> dict[str, Any]:
         plans = {
             str(sub_env): [plan.state, plan.actions]
             for sub_env, plan in sorted(self._plans.items())
             if plan.knowledge == len(self._events)
         }
-        state = {"run": self._run.to_json(), "plans": plans}
+        return {"plans": plans}
+
+    def _tensors(self) -> Tensors:
         steps = np.array([event[:4] for event in self._events], dtype=np.int64).reshape(-1, 4)
         rewards = np.array([event.reward for event in self._events], dtype=np.float64)
-        spaces = self._observations.space, self._actions.space
-        tensors: Tensors = {"events": steps, "rewards": rewards}
-        return write_learner(
-            path, SavedLearner(self.name, spaces, vars(self._settings), state, tensors)
-        )
+        return {"events": steps, "rewards": rewards}
 
-    @classmethod
-    def load(cls, path: str | Path, env: Environment | None = None) -> FactoredUCB:
-        """Read a saved learner; with ``env``, refuse one that was made for other spaces.
-
-        Raises:
-            AgentError: if the file is missing, damaged or of another learner, or spaces differ.
-        """
-        saved = read_learner(path, cls.name, env)
-        learner = cls(*saved.spaces, **saved.settings)
-        learner._run.restore(saved.state["run"])
-        rows = zip(saved.tensors["events"].tolist(), saved.tensors["rewards"].tolist(), strict=True)
-        for (state, action, next_state, terminated), reward in rows:
-            learner._learn(_Event(state, action, next_state, bool(terminated), reward))
-        learner._plans = {
-            int(sub_env): _Plan(len(learner._events), state, actions)
-            for sub_env, (state, actions) in saved.state["plans"].items()
+    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        rows = zip(tensors["events"].tolist(), tensors["rewards"].tolist(), strict=True)
+        for (source, action, next_state, terminated), reward in rows:
+            self._learn_event(_Event(source, action, next_state, bool(terminated), reward))
+        self._plans = {
+            int(sub_env): _Plan(len(self._events), source, actions)
+            for sub_env, (source, actions) in state["plans"].items()
         }
-        return learner
 
     def _is_new(self, event: _Event) -> bool:
         graph = self._graph
@@ -265,7 +217,7 @@ class FactoredUCB:
             or (event.terminated and event.next_state not in graph.terminals)
         )
 
-    def _learn(self, event: _Event) -> None:
+    def _learn_event(self, event: _Event) -> None:
         self._events.append(event)
         graph = self._graph
         if event.action < 0:

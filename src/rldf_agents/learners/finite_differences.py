@@ -27,9 +27,9 @@ class GradientSettings:
             ``perturbation`` is negative.
     """
 
-    stride: int
-    noise: float
-    perturbation: int
+    stride: int = 1
+    noise: float = 1e-6
+    perturbation: int = 4
 
     def __post_init__(self) -> None:
         for name, least in (("stride", 1), ("perturbation", 0)):

@@ -147,7 +147,7 @@ class _OptionScorer:
                 (bounds - self._state_cost * steps(axis, centre[axis], bounds.size)).tolist()
                 for axis, bounds in enumerate(self._bounds)
             ]
-            new = (p for p in _in_order(tables) if self._graph.number(p) not in self._graph.rewards)
+            new = (p for p in _in_order(tables) if self._graph.index(p) not in self._graph.rewards)
             for position, _ in zip(new, range(_N_CANDIDATES), strict=False):
                 found[position] = self._promise(position)
         return found

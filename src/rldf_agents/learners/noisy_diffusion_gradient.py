@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
 from rldf_agents.learners.displacements import Displacements
 from rldf_agents.learners.finite_differences import GradientSettings, RewardGrid
-from rldf_agents.learners.run_state import RunState
-from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
-from rldf_agents.learners.space_index import Position, SpaceIndex, offsets
-from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
-from rldf_agents.training import train
+from rldf_agents.learners.registry import register_learner
+from rldf_agents.learners.space_index import Position
+from rldf_agents.protocols import DiscreteValue
 
 
 @dataclass
@@ -33,7 +28,8 @@ class _Walk:
     """Feedback where the gradient was taken whose path this is; None on other paths."""
 
 
-class NoisyDiffusionGradient:
+@register_learner
+class NoisyDiffusionGradient(DiscreteLearner):
     """Probes one unit both ways along every axis and moves along the differences.
 
     The paper gives one sentence: "By directly computing the gradients (Δf) on these encodings, we
@@ -66,41 +62,23 @@ class NoisyDiffusionGradient:
     Args:
         observation_space: Discrete or MultiDiscrete; its axes are the encoding.
         action_space: Discrete or MultiDiscrete.
-        stride: units to move along the steepest axis, at least 1.
-        noise: differences of at most this, in units of reward, are no signal.
-        perturbation: units to walk at random after a plateau or a divergence, at least 0.
+        options: ``stride``, ``noise``, ``perturbation``: see ``GradientSettings``.
 
     Raises:
-        AgentError: for other spaces and for settings out of range.
+        AgentError: for other spaces and for options that are unknown or out of range.
     """
 
     name: ClassVar[str] = "noisy_diffusion_gradient"
+    settings_type = GradientSettings
 
-    def __init__(
-        self,
-        observation_space: gym.Space[Any],
-        action_space: gym.Space[Any],
-        *,
-        stride: int = 1,
-        noise: float = 1e-6,
-        perturbation: int = 4,
-    ) -> None:
-        self._settings = GradientSettings(stride, noise, perturbation)
-        self.observation_space, self.action_space = observation_space, action_space
-        self._observations = SpaceIndex(observation_space, "observation")
-        self._actions = SpaceIndex(action_space, "action")
-        self._run = RunState(self._observations, self._actions)
-        self._displacements = Displacements(self._actions.sizes)
-        self._field = RewardGrid(self._observations.sizes)
+    def __init__(self, *spaces: Any, **options: Any) -> None:
+        super().__init__(*spaces, **options)
+        self._displacements = Displacements(self._actions.grid.sizes)
+        self._rewards = RewardGrid(self._states.grid.sizes)
         self._walks: dict[int, _Walk] = {}
         """By sub-environment."""
         self._plateaus = 0
         self._divergences = 0
-
-    @property
-    def progress(self) -> Progress:
-        """Seed and counters of the run."""
-        return self._run.progress
 
     @property
     def plateaus(self) -> int:
@@ -114,19 +92,24 @@ class NoisyDiffusionGradient:
 
     def gradient(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Δf, float64 [n_axes], of the feedback seen so far; 0 where that is not enough."""
-        position = self._position(observation)
-        axes = range(len(self._field.sizes))
-        return np.array([self._field.difference(position, axis) for axis in axes], dtype=np.float64)
+        position = self._states.grid.position(self._states.index(observation))
+        axes = range(len(position))
+        return np.array([self._rewards.difference(position, axis) for axis in axes], np.float64)
 
     def start_run(self, seed: int | None) -> None:
-        """Begin the run of this seed, or go on with the one under way."""
-        if self._run.start(seed):
-            self._walks.clear()
+        """Start the run of this seed; with the seed of the current run, or None, continue it."""
+        before = self._run.progress
+        super().start_run(seed)
+        if self._run.progress is not before:
             self._plateaus = self._divergences = 0
 
-    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
-        """Return the next move of the probe or ascent under way, or begin one."""
-        position = self._position(observation)
+    def forget_episodes(self) -> None:
+        """Forget the paths under way."""
+        self._walks.clear()
+
+    def _select(self, state: int, sub_env: int) -> int:
+        """Return the next move of the current probe or ascent, or begin one."""
+        position = self._states.grid.position(state)
         walk = self._walks.setdefault(sub_env, _Walk())
         if not walk.path:
             self._plan(position, walk)
@@ -137,85 +120,53 @@ class NoisyDiffusionGradient:
             action = self._displacements.untried(position)
         if action is None:
             action = int(self._run.random.integers(self._actions.size))
-        return self._actions.label(action)
+        return action
 
-    def update(self, transition: Transition, sub_env: int = 0) -> None:
-        """Note what the action did and what feedback it got, and count the step.
-
-        Raises:
-            AgentError: if the reward is not finite; nothing is learned then.
-        """
-        reward = float(transition.reward)
-        if not math.isfinite(reward):
-            raise AgentError(f"the environment gave a reward of {reward}: it is no feedback")
-        before = self._position(transition.observation)
-        after = self._position(transition.next_observation)
-        self._displacements.observe(self._actions.index(transition.action), before, after)
-        self._field.seen[after] = reward
-        self._advance(self._walks.setdefault(sub_env, _Walk()), after, reward)
-        if transition.terminated or transition.truncated:
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        """Record what the action did and what reward it got."""
+        before = self._states.grid.position(step.state)
+        after = self._states.grid.position(step.next_state)
+        self._displacements.observe(step.action, before, after)
+        self._rewards.seen[after] = step.reward
+        self._advance(self._walks.setdefault(sub_env, _Walk()), after, step.reward)
+        if step.terminated or step.truncated:
             del self._walks[sub_env]
-        self._run.record(transition, sub_env)
 
-    def predict(
-        self, observation: DiscreteValue, deterministic: bool = False
-    ) -> tuple[DiscreteValue, None]:
-        """Return the move to the neighbour with the highest feedback seen so far.
+    def _predict(self, state: int, deterministic: bool) -> int:
+        """Return the move to the neighbour with the highest reward so far.
 
         Where several are equal, the first, or without ``deterministic`` any of them; where no
-        neighbour was seen, the first action, or without ``deterministic`` a random one.
+        neighbour was visited, the first action, or without ``deterministic`` a random one.
         """
-        position = self._position(observation)
         seen = {
-            action: self._field.seen[neighbour]
-            for action, neighbour in self._moves(position)
-            if neighbour in self._field.seen
+            action: self._rewards.seen[neighbour]
+            for action, neighbour in self._moves(self._states.grid.position(state))
+            if neighbour in self._rewards.seen
         }
         highest = max(seen.values(), default=0.0)
-        best = [action for action, feedback in seen.items() if feedback == highest]
+        best = [action for action, reward in seen.items() if reward == highest]
         if not best:
             best = list(range(1 if deterministic else self._actions.size))
-        drawn = 0 if deterministic else int(self._run.prediction_random.integers(len(best)))
-        return self._actions.label(best[drawn]), None
+        return best[0 if deterministic else int(self._run.prediction_random.integers(len(best)))]
 
-    learn = train
-
-    def save(self, path: str | Path) -> Path:
-        """Write feedback, moves, probes under way and progress to one ``.safetensors`` file."""
-        state = {
-            "run": self._run.to_json(),
+    def _state(self) -> dict[str, Any]:
+        return {
             "plateaus": self._plateaus,
             "divergences": self._divergences,
             "walks": [[sub_env, asdict(walk)] for sub_env, walk in sorted(self._walks.items())],
         }
-        tensors: Tensors = {**self._displacements.tensors(), **self._field.tensors()}
-        spaces = self._observations.space, self._actions.space
-        return write_learner(
-            path, SavedLearner(self.name, spaces, vars(self._settings), state, tensors)
-        )
 
-    @classmethod
-    def load(cls, path: str | Path, env: Environment | None = None) -> NoisyDiffusionGradient:
-        """Read a saved learner; with ``env``, refuse one that was made for other spaces.
+    def _tensors(self) -> Tensors:
+        return {**self._displacements.tensors(), **self._rewards.tensors()}
 
-        Raises:
-            AgentError: if the file is missing, damaged or of another learner, or spaces differ.
-        """
-        saved = read_learner(path, cls.name, env)
-        learner = cls(*saved.spaces, **saved.settings)
-        learner._restore(saved)
-        return learner
-
-    def _restore(self, saved: SavedLearner) -> None:
-        state = saved.state
-        self._run.restore(state["run"])
+    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
         self._plateaus, self._divergences = state["plateaus"], state["divergences"]
         self._walks = {
             sub_env: _Walk([tuple(place) for place in walk["path"]], walk["climbing_from"])
             for sub_env, walk in state["walks"]
         }
-        self._displacements.restore(saved.tensors)
-        self._field.restore(saved.tensors)
+        self._displacements.restore(tensors)
+        self._rewards.restore(tensors)
 
     def _advance(self, walk: _Walk, position: Position, feedback: float) -> None:
         if not walk.path or position != walk.path[0]:
@@ -223,35 +174,35 @@ class NoisyDiffusionGradient:
             return
         del walk.path[0]
         if not walk.path and walk.climbing_from is not None:
-            if feedback < walk.climbing_from - self._settings.noise:
+            if feedback < walk.climbing_from - self.settings.noise:
                 self._divergences += 1
                 walk.path = self._random_walk(position)
             walk.climbing_from = None
 
     def _plan(self, position: Position, walk: _Walk) -> None:
         """Lay a path: of a probe, an ascent, or off a plateau; none where moves are not known."""
-        beside = list(self._field.neighbours(position))
+        beside = list(self._rewards.neighbours(position))
         reachable = [place for _, place in self._moves(position)]
         if len(reachable) < len(beside) and self._displacements.untried(position) is not None:
             return
-        unseen = [place for place in reachable if place not in self._field.seen]
-        if not unseen and position in self._field.seen:
-            walk.path = self._field.ascent(position, reachable, self._settings)
+        unseen = [place for place in reachable if place not in self._rewards.seen]
+        if not unseen and position in self._rewards.seen:
+            walk.path = self._rewards.ascent(position, reachable, self.settings)
             if walk.path:
-                walk.climbing_from = self._field.seen[position]
+                walk.climbing_from = self._rewards.seen[position]
                 return
             self._plateaus += 1
-            if self._settings.perturbation:
+            if self.settings.perturbation:
                 walk.path = self._random_walk(position)
                 return
             for place in reachable:
-                del self._field.seen[place]
+                del self._rewards.seen[place]
         if reachable:
             walk.path = [(unseen or reachable)[0], position]
 
     def _random_walk(self, position: Position) -> list[Position]:
         path: list[Position] = []
-        for _ in range(self._settings.perturbation):
+        for _ in range(self.settings.perturbation):
             places = [place for _, place in self._moves(path[-1] if path else position)]
             if places:
                 path.append(places[int(self._run.random.integers(len(places)))])
@@ -259,7 +210,7 @@ class NoisyDiffusionGradient:
 
     def _moves(self, position: Position) -> Iterator[tuple[int, Position]]:
         """Yield action and place of every point one unit away that an action is known to reach."""
-        for axis, direction, place in self._field.neighbours(position):
+        for axis, direction, place in self._rewards.neighbours(position):
             action = self._displacements.unit(axis, direction)
             if action is not None:
                 yield action, place
@@ -267,6 +218,3 @@ class NoisyDiffusionGradient:
     def _action_towards(self, position: Position, place: Position) -> int | None:
         moves = self._moves(position)
         return next((action for action, neighbour in moves if neighbour == place), None)
-
-    def _position(self, label: DiscreteValue) -> Position:
-        return offsets(self._observations.index(label), self._observations.sizes)

@@ -105,10 +105,12 @@ class PriorityQueue:
                 return pair
 
     def tensors(self) -> Tensors:
-        """Return what is in it: pairs int64 [n, 2] and priorities float64 [n]."""
+        """Return its content, in ascending order: pairs int64 [n, 2], priorities float64 [n]."""
+        pairs = sorted(self._priorities)
+        priorities = [self._priorities[pair] for pair in pairs]
         return {
-            "queue_pairs": _pairs_array(self._priorities),
-            "queue_priorities": np.array(list(self._priorities.values()), dtype=np.float64),
+            "queue_pairs": _pairs_array(pairs),
+            "queue_priorities": np.array(priorities, dtype=np.float64),
         }
 
     def restore(self, tensors: Tensors) -> None:

@@ -21,34 +21,33 @@ from rldf_agents.schedules import schedule_from_json, schedule_to_json
 
 _SUFFIX = ".safetensors"
 _KEY = "rldf_agents"
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
 class SavedLearner:
-    """What one file holds."""
+    """The content of one file."""
 
     learner: str
     """Its name."""
     spaces: tuple[DiscreteSpace, DiscreteSpace]
-    """Of observations and actions: together with ``settings``, what makes such a learner anew."""
+    """Of observations and actions; with ``settings``, the arguments of the constructor."""
     settings: dict[str, Any]
     state: dict[str, Any]
-    """What it holds besides: progress, random state, what is under way."""
+    """Everything else: progress, random state, plans."""
     tensors: Tensors
 
 
 def write_learner(path: str | Path, saved: SavedLearner) -> Path:
-    """Write the file in one stroke and return its path, ``.safetensors`` added when missing.
+    """Write the file and return its path, ``.safetensors`` added when missing.
 
-    The bytes go to a temporary file beside it that then takes its name: whatever happens, there
+    The bytes go to a temporary file beside it that then takes its name: after any failure there
     is either the old file or the new one.
 
     Raises:
         AgentError: if a schedule among the settings is not of this package.
     """
     path = _with_suffix(path)
-    observation_space, action_space = saved.spaces
     settings = {
         name: schedule_to_json(value) if callable(value) else value
         for name, value in saved.settings.items()
@@ -56,18 +55,16 @@ def write_learner(path: str | Path, saved: SavedLearner) -> Path:
     header = {
         "version": _VERSION,
         "learner": saved.learner,
-        "observation_space": space_to_json(observation_space),
-        "action_space": space_to_json(action_space),
+        "observation_space": space_to_json(saved.spaces[0]),
+        "action_space": space_to_json(saved.spaces[1]),
         "state": {"settings": settings, **saved.state},
     }
-    content = safetensors.numpy.save(
-        saved.tensors, metadata={_KEY: json.dumps(header, default=_plain)}
-    )
+    metadata = {_KEY: json.dumps(header, default=_plain_number)}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.write(safetensors.numpy.save(saved.tensors, metadata))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -112,13 +109,13 @@ def read_learner(path: str | Path, learner: str, env: Environment | None) -> Sav
     state = header["state"]
     settings = {
         name: schedule_from_json(value) if isinstance(value, dict) else value
-        for name, value in state.pop("settings", {}).items()
+        for name, value in state.pop("settings").items()
     }
     return SavedLearner(learner, spaces, settings, state, tensors)
 
 
-def _plain(value: object) -> Any:
-    """Return a number of NumPy's, of which seeds and settings may be, as one of Python's."""
+def _plain_number(value: object) -> Any:
+    """Return a number of NumPy, as seeds and settings may be, as one of Python."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{value!r} cannot be saved")

@@ -1,4 +1,4 @@
-"""Discrete and MultiDiscrete spaces as ranges of integers 0..size-1, the indices of a table."""
+"""Discrete and MultiDiscrete spaces as indices 0..size-1, the rows and columns of a table."""
 
 from __future__ import annotations
 
@@ -17,26 +17,69 @@ from rldf_agents.protocols import DiscreteArray, DiscreteValue
 _LARGEST_SIZE = 2**63 - 1
 """Indices are stored as int64."""
 
-_MOST_KNOWN = 2**16
-"""An environment goes back to the same observations: the numbers of so many are remembered."""
+_CACHE_SIZE = 2**16
+"""Environments return to the same observations: so many indices and elements are cached."""
 
 DiscreteSpace = spaces.Discrete | spaces.MultiDiscrete
-SavedSpace = dict[str, Any]
+Indices = npt.NDArray[np.int64]
 
 Position = tuple[int, ...]
 """An element as offsets from the start of each axis, from 0."""
 
 
-class SpaceIndex:
-    """The elements of one Discrete or MultiDiscrete space, numbered in C order.
+class Grid:
+    """Number the points of a grid in C order.
+
+    Single points use Python's integers, where NumPy's calls would cost more than the arithmetic.
 
     Args:
-        space: may start anywhere (``Discrete.start``, ``MultiDiscrete.start``) and be of any shape.
-        role: what to call it in messages, "observation" or "action".
+        sizes: number of values on each axis.
+
+    Attributes:
+        sizes: the same.
+        size: number of points.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        self.sizes = tuple(sizes)
+        self.size = math.prod(self.sizes)
+        self._strides = [math.prod(self.sizes[axis + 1 :]) for axis in range(len(self.sizes))]
+
+    def position(self, index: int) -> Position:
+        """Return the point of an index in 0..size-1."""
+        return tuple(
+            [index // stride % size for stride, size in zip(self._strides, self.sizes, strict=True)]
+        )
+
+    def index(self, position: Sequence[int]) -> int:
+        """Return the index of a point."""
+        return sum([value * stride for value, stride in zip(position, self._strides, strict=True)])
+
+    def positions(self, indices: npt.ArrayLike) -> Indices:
+        """Return the points of several indices, int64 [n] to int64 [n, n_axes]."""
+        columns = np.unravel_index(np.asarray(indices, dtype=np.int64), self.sizes)
+        return np.stack(columns, axis=-1)
+
+    def indices(self, positions: Indices) -> Indices:
+        """Return the indices of several points, int64 [n, n_axes] to int64 [n].
+
+        Raises:
+            ValueError: if a point is outside the grid.
+        """
+        numbers: Indices = np.ravel_multi_index(tuple(positions.T), self.sizes)
+        return numbers
+
+
+class SpaceIndex:
+    """Number the elements of one Discrete or MultiDiscrete space in C order.
+
+    Args:
+        space: may start anywhere (``Discrete.start``, ``MultiDiscrete.start``) and have any shape.
+        role: its name in messages, "observation" or "action".
 
     Attributes:
         space: the same.
-        sizes: number of values on each axis in C order; a Discrete space is one axis.
+        grid: the offsets from the start of each axis; a Discrete space is one axis.
         size: number of elements.
 
     Raises:
@@ -54,107 +97,75 @@ class SpaceIndex:
         self._dtype: Any = space.dtype
         self._shape: tuple[int, ...] = space.shape or ()
         counts = space.n if isinstance(space, spaces.Discrete) else space.nvec
-        self.sizes: tuple[int, ...] = tuple(np.ravel(counts).tolist())
-        self._starts: list[int] = np.ravel(space.start).tolist()
-        self.size: int = math.prod(self.sizes)
+        self.grid = Grid(np.ravel(counts).tolist())
+        self.size = self.grid.size
         if self.size > _LARGEST_SIZE:
             raise AgentError(
-                f"the {role} space {space} has {self.size:.1e} elements: a table is indexed by at "
+                f"the {role} space {space} has {self.size:.1e} elements: learners index at "
                 "most 2^63 - 1 of them"
             )
-        self._first = np.array(self._starts, dtype=np.int64)
-        self._known: dict[bytes, int] = {}
-        self._elements: DiscreteArray | None = None
-        if self.size <= _MOST_KNOWN:
-            self._elements = self.labels(np.arange(self.size))
+        self._start = np.ravel(space.start).astype(np.int64)
+        self._index_of: dict[bytes, int] = {}
+        self._all_values: DiscreteArray | None = None
+        self._each_value: list[Any] = []
+        if self.size <= _CACHE_SIZE:
+            self._all_values = self.values(np.arange(self.size))
+            self._each_value = list(self._all_values)
 
-    def index(self, label: DiscreteValue) -> int:
-        """Return the number of an element, in 0..size-1.
+    def index(self, value: DiscreteValue) -> int:
+        """Return the index of an element, in 0..size-1.
 
         Raises:
             AgentError: if it is not an element of the space.
         """
-        array = np.asarray(label)
+        array = np.asarray(value)
         if array.dtype != self._dtype or array.shape != self._shape:
-            return self._count_up(array)
+            return int(self.indices(array[np.newaxis])[0])
         key = array.tobytes()
-        index = self._known.get(key)
+        index = self._index_of.get(key)
         if index is None:
-            index = self._count_up(array)
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[key] = index
+            index = int(self.indices(array[np.newaxis])[0])
+            if len(self._index_of) >= _CACHE_SIZE:
+                self._index_of.clear()
+            self._index_of[key] = index
         return index
 
-    def label(self, index: int) -> DiscreteValue:
-        """Return the element of a number in 0..size-1, in the type that the space samples."""
-        if self._elements is None:
-            element: DiscreteValue = self.labels(np.array([index]))[0]
+    def value(self, index: int) -> DiscreteValue:
+        """Return a copy of the element of an index in 0..size-1, in the type the space samples."""
+        if self._each_value:
+            element: DiscreteValue = self._each_value[index].copy()
         else:
-            element = self._elements[index].copy()
+            element = self.values(np.array([index]))[0]
         return element
 
-    def indices(self, labels: DiscreteArray) -> npt.NDArray[np.int64]:
-        """Return the numbers of several elements, int64 [n].
+    def indices(self, values: DiscreteArray) -> Indices:
+        """Return the indices of several elements, int64 [n].
 
         Raises:
             AgentError: if one is not an element of the space.
         """
-        if labels.shape[1:] != self._shape or labels.dtype.kind not in "iu":
-            self._refuse(labels[0])
-        parts = labels.reshape(len(labels), len(self.sizes)).astype(np.int64, copy=False)
+        if values.shape[1:] != self._shape or values.dtype.kind not in "iu":
+            self._reject(values[0])
+        parts = values.reshape(len(values), len(self.grid.sizes)).astype(np.int64, copy=False)
+        offsets = parts - self._start
         try:
-            columns = tuple((parts - self._first).T)
-            numbers: npt.NDArray[np.int64] = np.ravel_multi_index(columns, self.sizes)
+            return self.grid.indices(offsets)
         except ValueError:
-            inside = (parts >= self._first) & (parts - self._first < self.sizes)
-            self._refuse(labels[int(inside.all(axis=1).argmin())])
-        return numbers
+            inside = ((offsets >= 0) & (offsets < self.grid.sizes)).all(axis=1)
+            self._reject(values[int(inside.argmin())])
 
-    def labels(self, indices: npt.NDArray[np.int64]) -> DiscreteArray:
-        """Return the elements of several numbers, [n] or [n, n_axes]."""
-        if self._elements is not None:
-            return self._elements[indices]
-        offsets = np.stack(np.unravel_index(indices, self.sizes), axis=1)
-        parts = (offsets + self._first).astype(self._dtype)
+    def values(self, indices: Indices) -> DiscreteArray:
+        """Return the elements of several indices, [n] or [n, n_axes]."""
+        if self._all_values is not None:
+            return self._all_values[indices]
+        parts = (self.grid.positions(indices) + self._start).astype(self._dtype)
         return parts.reshape(len(indices), *self._shape)
 
-    def restore(self, saved: int | list[Any]) -> DiscreteValue:
-        """Return the element that was saved with ``save_label``."""
-        restored: DiscreteValue = np.array(saved, dtype=self._dtype)[()]
-        return restored
-
-    def _count_up(self, label: DiscreteArray) -> int:
-        parts: list[int] = label.ravel().tolist()
-        if len(parts) != len(self.sizes) or label.dtype.kind not in "iu":
-            self._refuse(label)
-        index = 0
-        for part, count, start in zip(parts, self.sizes, self._starts, strict=True):
-            offset = part - start
-            if not 0 <= offset < count:
-                self._refuse(label)
-            index = index * count + offset
-        return index
-
-    def _refuse(self, label: DiscreteArray) -> NoReturn:
-        raise AgentError(f"the {self._role} {label} is not in the space {self.space}")
+    def _reject(self, value: DiscreteArray) -> NoReturn:
+        raise AgentError(f"the {self._role} {value} is not in the space {self.space}")
 
 
-def offsets(index: int, sizes: Sequence[int]) -> Position:
-    """Return the offsets on axes of these sizes that a number in C order stands for."""
-    position = []
-    for size in reversed(sizes):
-        index, offset = divmod(index, size)
-        position.append(offset)
-    return tuple(position[::-1])
-
-
-def save_label(label: DiscreteValue) -> Any:
-    """Return an element of a space as numbers and lists for JSON."""
-    return np.asarray(label).tolist()
-
-
-def space_to_json(space: DiscreteSpace) -> SavedSpace:
+def space_to_json(space: DiscreteSpace) -> dict[str, Any]:
     """Return kind, sizes, starts and dtype of a space."""
     if isinstance(space, spaces.Discrete):
         sizes = {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
@@ -167,11 +178,12 @@ def space_to_json(space: DiscreteSpace) -> SavedSpace:
     return {**sizes, "dtype": str(space.dtype)}
 
 
-def space_from_json(saved: SavedSpace) -> DiscreteSpace:
+def space_from_json(saved: dict[str, Any]) -> DiscreteSpace:
     """Return the space that ``space_to_json`` wrote."""
     dtype: Any = np.dtype(saved["dtype"])
-    if saved["kind"] == "Discrete" and dtype == np.int64:
+    if saved["kind"] == "MultiDiscrete":
+        return spaces.MultiDiscrete(saved["nvec"], dtype=dtype, start=saved["start"])
+    if dtype == np.int64:
         return spaces.Discrete(saved["n"], start=saved["start"])
-    if saved["kind"] == "Discrete":  # only newer releases of Gymnasium have, and take, a dtype
-        return spaces.Discrete(saved["n"], start=saved["start"], dtype=dtype)
-    return spaces.MultiDiscrete(saved["nvec"], dtype=dtype, start=saved["start"])
+    # Only newer releases of Gymnasium have, and take, a dtype.
+    return spaces.Discrete(saved["n"], start=saved["start"], dtype=dtype)

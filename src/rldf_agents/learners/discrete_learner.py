@@ -1,0 +1,204 @@
+"""The part that all learners share: spaces, settings, progress, predictions and files."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import math
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import gymnasium as gym
+
+from rldf_agents.errors import AgentError
+from rldf_agents.learners.action_values import Tensors
+from rldf_agents.learners.run_state import RunState
+from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.learners.space_index import SpaceIndex
+from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
+from rldf_agents.training import train
+
+_L = TypeVar("_L", bound="DiscreteLearner")
+
+
+class IndexedStep(NamedTuple):
+    """One step, its observations and action as indices."""
+
+    state: int
+    action: int
+    reward: float
+    next_state: int
+    terminated: bool
+    truncated: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """The settings of a learner that has none."""
+
+
+class DiscreteLearner(ABC):
+    """A learner on the indices of Discrete and MultiDiscrete spaces; see ``ResumableLearner``.
+
+    A subclass sets ``name`` and ``settings_type`` and implements ``_select``, ``_learn`` and
+    ``_predict`` on indices 0..size-1 of states and actions. What it learns is saved through
+    ``_tensors``, ``_state`` and ``_restore``.
+
+    Args:
+        observation_space: Discrete or MultiDiscrete.
+        action_space: Discrete or MultiDiscrete.
+        options: the fields of ``settings_type``.
+
+    Attributes:
+        settings: the options with their defaults, an instance of ``settings_type``.
+
+    Raises:
+        AgentError: for other spaces, and for options that are unknown or out of range.
+    """
+
+    name: ClassVar[str]
+    """The learner's name in saved files and on the command line."""
+
+    settings_type: ClassVar[type[Any]] = NoSettings
+    """A frozen dataclass, a schedule or a plain value in every field."""
+
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls) -> None:
+        """Show the settings as keyword arguments in ``help`` and ``inspect.signature``."""
+        super().__init_subclass__()
+        spaces = [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+            for name in ("observation_space", "action_space")
+        ]
+        options = inspect.signature(cls.settings_type).parameters.values()
+        keywords = [option.replace(kind=inspect.Parameter.KEYWORD_ONLY) for option in options]
+        cls.__signature__ = inspect.Signature([*spaces, *keywords])
+
+    def __init__(
+        self, observation_space: gym.Space[Any], action_space: gym.Space[Any], **options: Any
+    ) -> None:
+        known = [field.name for field in dataclasses.fields(self.settings_type)]
+        for option in options:
+            if option not in known:
+                raise AgentError(
+                    f"{self.name} has no setting {option!r}; known: {', '.join(known) or 'none'}"
+                )
+        self.settings = self.settings_type(**options)
+        self.observation_space, self.action_space = observation_space, action_space
+        self._states = SpaceIndex(observation_space, "observation")
+        self._actions = SpaceIndex(action_space, "action")
+        self._run = RunState()
+
+    @property
+    def progress(self) -> Progress:
+        """Seed and counters of the run."""
+        return self._run.progress
+
+    def start_run(self, seed: int | None) -> None:
+        """Start the run of this seed; with the seed of the current run, or None, continue it."""
+        if self._run.start(seed):
+            self.forget_episodes()
+
+    def forget_episodes(self) -> None:
+        """Forget what spans steps: all episodes that follow are new ones."""
+        return
+
+    def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
+        """Return the action to take now, exploring, in sub-environment ``sub_env``."""
+        return self._actions.value(self._select(self._states.index(observation), sub_env))
+
+    def update(self, transition: Transition, sub_env: int = 0) -> None:
+        """Learn from one step and count it.
+
+        Raises:
+            AgentError: if the reward is not finite; nothing is learned then.
+        """
+        observation, action, reward, next_observation, terminated, truncated = transition
+        require_finite(reward)
+        index = self._states.index
+        step = IndexedStep(
+            index(observation),
+            self._actions.index(action),
+            float(reward),
+            index(next_observation),
+            terminated,
+            truncated,
+        )
+        self._learn(step, sub_env)
+        progress = self._run.progress
+        progress.timesteps += 1
+        progress.episodes += terminated or truncated
+
+    def predict(
+        self, observation: DiscreteValue, deterministic: bool = False
+    ) -> tuple[DiscreteValue, None]:
+        """Return the best action known, or without ``deterministic`` one as training explores.
+
+        This leaves the random numbers of training untouched.
+        """
+        action = self._predict(self._states.index(observation), deterministic)
+        return self._actions.value(action), None
+
+    learn = train
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one ``.safetensors`` file and return its path.
+
+        Raises:
+            AgentError: if a schedule is not one of ``rldf_agents.schedules``.
+        """
+        observations, actions = self._states.space, self._actions.space
+        state = {"run": self._run.to_json(observations, actions), **self._state()}
+        saved = SavedLearner(
+            self.name, (observations, actions), vars(self.settings), state, self._tensors()
+        )
+        return write_learner(path, saved)
+
+    @classmethod
+    def load(cls: type[_L], path: str | Path, env: Environment | None = None) -> _L:
+        """Read a saved learner.
+
+        Args:
+            path: of the file, ``.safetensors`` added when missing.
+            env: if given, its spaces must be those of the learner.
+
+        Raises:
+            AgentError: if the file is missing, damaged or of another learner, or spaces differ.
+        """
+        saved = read_learner(path, cls.name, env)
+        learner = cls(*saved.spaces, **saved.settings)
+        learner._run.restore(saved.state["run"], *saved.spaces)
+        learner._restore(saved.state, saved.tensors)
+        return learner
+
+    @abstractmethod
+    def _select(self, state: int, sub_env: int) -> int:
+        """Return the action to take now, exploring."""
+
+    @abstractmethod
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        """Learn from one step."""
+
+    @abstractmethod
+    def _predict(self, state: int, deterministic: bool) -> int:
+        """Return an action without changing anything but ``_run.prediction_random``."""
+
+    def _tensors(self) -> Tensors:
+        """Return the arrays to save."""
+        return {}
+
+    def _state(self) -> dict[str, Any]:
+        """Return what else to save, ready for JSON."""
+        return {}
+
+    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        """Take over what ``_state`` and ``_tensors`` returned."""
+        return
+
+
+def require_finite(reward: float) -> None:
+    """Raise an AgentError if a reward is not finite: one such value would spread everywhere."""
+    if not math.isfinite(reward):
+        raise AgentError(f"the environment gave a reward of {reward}: nothing is learned from it")

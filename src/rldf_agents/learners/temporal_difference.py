@@ -1,0 +1,106 @@
+"""Temporal-difference control: one loop of acting and learning, and its two update rules."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from rldf_agents.errors import AgentError
+from rldf_agents.learners.action_values import Tensors
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
+from rldf_agents.protocols import DiscreteValue
+
+
+def check_value_settings(gamma: float, initial_value: float) -> None:
+    """Raise an AgentError if ``gamma`` is outside [0, 1] or ``initial_value`` is not finite."""
+    if not 0.0 <= gamma <= 1.0:
+        raise AgentError(f"the discount gamma is {gamma}: give a number in [0, 1]")
+    if not math.isfinite(initial_value):
+        raise AgentError(f"the initial value is {initial_value}: give a finite number")
+
+
+class TemporalDifference(DiscreteLearner):
+    """Act on Q(s, a) and move it towards ``r + gamma`` times the value of the next state.
+
+    A subclass stores Q in ``_row`` and ``_td_update`` and explores in ``_epsilon_greedy``. The
+    value of the next state, ``_next_value``, is the rule of Q-learning, ``max Q(s', .)``, unless a
+    subclass takes another. A terminal state is worth nothing; a truncated episode is bootstrapped
+    from where it stopped.
+    """
+
+    def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
+        """Return Q(s, .), float64 [n_actions], joint actions in C order."""
+        return np.array(self._row(self._states.index(observation)))
+
+    @abstractmethod
+    def _row(self, state: int) -> list[float]:
+        """Return Q(s, .)."""
+
+    @abstractmethod
+    def _epsilon_greedy(self, state: int, random: np.random.Generator) -> int:
+        """Return an exploring action, ties broken at random."""
+
+    @abstractmethod
+    def _td_update(self, state: int, action: int, target: float) -> None:
+        """Move Q(s, a) a step towards the target."""
+
+    def _next_value(self, step: IndexedStep, sub_env: int) -> float:
+        return max(self._row(step.next_state))
+
+    def _select(self, state: int, sub_env: int) -> int:
+        return self._epsilon_greedy(state, self._run.random)
+
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        target = step.reward
+        if not step.terminated:
+            target += self.settings.gamma * self._next_value(step, sub_env)
+        self._td_update(step.state, step.action, target)
+
+    def _predict(self, state: int, deterministic: bool) -> int:
+        if not deterministic:
+            return self._epsilon_greedy(state, self._run.prediction_random)
+        row = self._row(state)
+        return row.index(max(row))
+
+
+class NextActionRule(TemporalDifference):
+    """SARSA's rule: the value of the next state is Q(s', a') of the action a' taken there.
+
+    The next action is drawn in ``update`` and is the one that ``select_action`` then returns for
+    s'. Where an episode is truncated it is drawn and not kept.
+    """
+
+    def __init__(self, *spaces: Any, **options: Any) -> None:
+        super().__init__(*spaces, **options)
+        self._chosen: dict[int, tuple[int, int]] = {}
+        """By sub-environment: a state and the action to take there next."""
+
+    def forget_episodes(self) -> None:
+        """Forget the actions chosen for the next step."""
+        self._chosen.clear()
+
+    def _select(self, state: int, sub_env: int) -> int:
+        chosen_state, action = self._chosen.get(sub_env, (-1, -1))
+        return action if chosen_state == state else super()._select(state, sub_env)
+
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        self._chosen.pop(sub_env, None)
+        super()._learn(step, sub_env)
+
+    def _next_value(self, step: IndexedStep, sub_env: int) -> float:
+        state = step.next_state
+        action = self._epsilon_greedy(state, self._run.random)
+        if not step.truncated:
+            self._chosen[sub_env] = state, action
+        return self._row(state)[action]
+
+    def _state(self) -> dict[str, Any]:
+        return {"chosen": [[sub_env, *pair] for sub_env, pair in sorted(self._chosen.items())]}
+
+    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
+        super()._restore(state, tensors)
+        self._chosen = {sub_env: (s, action) for sub_env, s, action in state["chosen"]}
