@@ -134,7 +134,7 @@ class TestASearch:
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
     [
-        ("learner", "dqn", "unknown learner 'dqn'; known: q_learning, sarsa, random"),
+        ("learner", "dqn", "unknown learner 'dqn'; known: .*q_learning"),
         ("steps", 0, "steps is 0: give a whole number of at least 1"),
         ("seed", -1, "seed is -1"),
         ("max_episode_steps", 0, "max_episode_steps is 0"),

@@ -116,7 +116,8 @@ class LinearLearner(TemporalDifference):
 
     def _features(self, state: int) -> Indices:
         """Return the rows of the features that are on, int64 [n_axes]."""
-        return self._starts + np.array(self._states.grid.position(state))
+        features: Indices = self._starts + np.array(self._states.grid.position(state))
+        return features
 
     def _tensors(self) -> Tensors:
         return {"weights": self._weights, "counts": self._counts}
