@@ -16,7 +16,7 @@ from painted_world import (
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.failed_images import UnavailablePictureWarning
 from rldf_gym.generation import PLACEHOLDER_GREY, PicturesUnavailableError
-from rldf_gym.store import Store, upkeep
+from rldf_gym.store import Store, maintenance
 
 BASE = load_grammar("base")
 REFUSED = BASE.decode([0, 8, 2, 4])
@@ -100,8 +100,8 @@ def test_its_grey_picture_is_not_exported(tmp_path):
     with pytest.warns(UnavailablePictureWarning):
         world.readings(AMONG_OTHERS)
     world.store.close()
-    assert upkeep.export(tmp_path / "store.sqlite", tmp_path / "pictures") == 2
-    assert upkeep.verify(tmp_path / "store.sqlite") == []
+    assert maintenance.export(tmp_path / "store.sqlite", tmp_path / "pictures") == 2
+    assert maintenance.verify(tmp_path / "store.sqlite") == []
 
 
 def test_pruning_the_generator_forgets_the_refusal(tmp_path):
@@ -110,7 +110,7 @@ def test_pruning_the_generator_forgets_the_refusal(tmp_path):
     with pytest.warns(UnavailablePictureWarning):
         world.readings(AMONG_OTHERS)
     world.store.close()
-    upkeep.prune(path, generator=world.generator.fingerprint)
+    maintenance.prune(path, generator=world.generator.fingerprint)
     with pytest.warns(UnavailablePictureWarning):
         squeamish_world(Store.open(path)).readings(AMONG_OTHERS)
 
@@ -121,7 +121,7 @@ def test_a_generator_that_refused_everything_can_be_pruned(tmp_path):
     with pytest.warns(UnavailablePictureWarning):
         world.readings(AMONG_OTHERS[1:2])
     world.store.close()
-    assert upkeep.prune(path, generator=world.generator.fingerprint) == 1
+    assert maintenance.prune(path, generator=world.generator.fingerprint) == 1
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from tiny_models import save_clip, save_detector, save_scene_classifier, save_te
 
 from rldf_gym.generation import DiffusersGenerator, GeneratorPreset, make_generator
 from rldf_gym.perception import OpenClip, UltralyticsDetector, UltralyticsSceneClassifier
-from rldf_gym.store import Store, drawn_key
+from rldf_gym.store import Store, image_key
 
 PICTURE = np.arange(16 * 16 * 3, dtype=np.uint8).reshape(16, 16, 3)
-KEY = drawn_key("generator", "a dog", 0)
+KEY = image_key("generator", "a dog", 0)
 COPIES = [copy.deepcopy, lambda instance: pickle.loads(pickle.dumps(instance))]
 copied = pytest.mark.parametrize("duplicate", COPIES, ids=["deepcopy", "pickle"])
 
@@ -26,7 +26,7 @@ def test_a_copied_store_reads_and_writes_the_same_file(tmp_path, duplicate):
     assert (other.path, other.limit) == (store.path, store.limit)
     np.testing.assert_array_equal(other.picture(KEY), PICTURE)
     other.add_pictures("generator", {("a dog", 1): PICTURE[::-1]})
-    np.testing.assert_array_equal(store.picture(drawn_key("generator", "a dog", 1)), PICTURE[::-1])
+    np.testing.assert_array_equal(store.picture(image_key("generator", "a dog", 1)), PICTURE[::-1])
 
 
 @copied
@@ -40,7 +40,7 @@ def test_a_copied_store_in_memory_has_the_same_rows_and_goes_its_own_way(duplica
     assert other.outputs("model", [KEY])[KEY]["embedding"].tolist() == [1, 1, 1]
     assert other.texts("model", ["a dog"])["a dog"].tolist() == [1, 1, 1]
     other.add_pictures("generator", {("a dog", 1): PICTURE})
-    assert not store.has_picture(drawn_key("generator", "a dog", 1))
+    assert not store.has_picture(image_key("generator", "a dog", 1))
 
 
 @copied

@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from rldf_gym.store import Store, StoreWarning, default_path, drawn_key, pixels_key
+from rldf_gym.store import Store, StoreWarning, default_path, image_key, pixels_key
 from rldf_gym.store.database import StoreError
 from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION
 
 PICTURE = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(4, 5, 3)
-KEY = drawn_key("generator", "a dog", 0)
+KEY = image_key("generator", "a dog", 0)
 
 
 def noisy_picture(seed: int) -> np.ndarray:
@@ -40,7 +40,7 @@ def no_more_room_in_files():
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "folder" / "store.sqlite"
+    return tmp_path / "store.sqlite"
 
 
 @given(
@@ -51,7 +51,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_picture_comes_back_pixel_for_pixel(picture, prompt, seed):
     store = Store.open(None)
     store.add_pictures("generator", {(prompt, seed): picture})
-    kept = store.picture(drawn_key("generator", prompt, seed))
+    kept = store.picture(image_key("generator", prompt, seed))
     assert kept is not None
     assert np.array_equal(kept, picture)
 
@@ -116,7 +116,7 @@ def test_a_store_named_by_a_relative_path_is_the_same_file_wherever_one_goes(tmp
 
 def test_keys_tell_generators_prompts_and_seeds_apart():
     parts = [("g", "p", 0), ("g", "p", 1), ("g", "q", 0), ("h", "p", 0), ("gp", "", 0)]
-    assert len({drawn_key(*each) for each in parts}) == len(parts)
+    assert len({image_key(*each) for each in parts}) == len(parts)
 
 
 def test_keys_tell_pictures_of_equal_bytes_and_other_shape_apart():
@@ -184,7 +184,7 @@ def test_threads_may_share_a_store(path):
         thread.start()
     for thread in threads:
         thread.join()
-    keys = [drawn_key("generator", "a dog", seed) for seed in range(8)]
+    keys = [image_key("generator", "a dog", seed) for seed in range(8)]
     assert all(store.picture(key) is not None for key in keys)
 
 
@@ -199,7 +199,7 @@ def test_a_forked_child_writes_through_a_connection_of_its_own(path):
         except BaseException:
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
-    assert np.array_equal(store.picture(drawn_key("generator", "a dog", 1)), PICTURE[::-1])
+    assert np.array_equal(store.picture(image_key("generator", "a dog", 1)), PICTURE[::-1])
 
 
 def test_the_store_lies_where_the_environment_says(monkeypatch, tmp_path):
@@ -291,10 +291,25 @@ def test_an_empty_file_becomes_a_store(tmp_path):
     assert np.array_equal(Store.open(file).picture(KEY), PICTURE)
 
 
-def test_with_no_place_for_the_file_one_warning_is_given_and_memory_serves(tmp_path):
+def test_a_folder_that_does_not_exist_is_named_and_not_made(tmp_path):
+    with pytest.raises(StoreError, match=r"missing.* does not exist"):
+        Store.open(tmp_path / "missing" / "store.sqlite")
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_folder_in_the_users_cache_is_made(monkeypatch, tmp_path):
+    monkeypatch.delenv("RLDF_STORE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "cache" / name)
+    Store.open()
+    assert (tmp_path / "cache" / "rldf-gym" / "store.sqlite").is_file()
+
+
+def test_with_no_place_for_the_file_one_warning_is_given_and_memory_serves(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
+    monkeypatch.delenv("RLDF_STORE", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "file" / name)
     with pytest.warns(StoreWarning, match="kept in memory"):
-        store = Store.open(tmp_path / "file" / "store.sqlite")
+        store = Store.open()
     store.add_pictures("generator", {("a dog", 0): PICTURE})
     assert np.array_equal(store.picture(KEY), PICTURE)
 
@@ -309,7 +324,7 @@ def test_on_a_full_disk_one_warning_is_given_and_the_run_goes_on(path):
         warnings.simplefilter("error")
         store.add_pictures("generator", {("a cat", 0): PICTURE})
     for (prompt, seed), picture in pictures.items():
-        assert np.array_equal(store.picture(drawn_key("generator", prompt, seed)), picture)
+        assert np.array_equal(store.picture(image_key("generator", prompt, seed)), picture)
     assert np.array_equal(store.picture(KEY), PICTURE)
 
 
@@ -321,7 +336,7 @@ def test_a_disk_that_fills_up_leaves_the_file_whole(path):
         store.add_pictures("generator", pictures)
     again = Store.open(path)
     assert np.array_equal(again.picture(KEY), PICTURE)
-    assert again.picture(drawn_key("generator", "a dog", 1)) is None
+    assert again.picture(image_key("generator", "a dog", 1)) is None
 
 
 def test_memory_by_name_is_no_file_and_outlasts_closing(tmp_path, monkeypatch):
@@ -329,7 +344,7 @@ def test_memory_by_name_is_no_file_and_outlasts_closing(tmp_path, monkeypatch):
     store = Store.open(":memory:")
     kept = store.add_pictures("g", {("a dog", 0): np.ones((4, 4, 3), np.uint8)})
     store.close()
-    assert store.picture(drawn_key("g", "a dog", 0)) is not None
+    assert store.picture(image_key("g", "a dog", 0)) is not None
     assert kept
     assert not any(tmp_path.iterdir())
 

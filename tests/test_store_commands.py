@@ -49,6 +49,20 @@ class TestStore:
         assert "pictures    abcdef" in told
         assert str(store) in told.replace("\n", "")
 
+    def test_info_names_the_known_models_and_says_utc(self, capsys, built):
+        _, told, _ = run(capsys, "store", "info", "--store", built)
+        assert "last used (UTC)" in told
+        for name in ("embedded", "embedded clip", "embedded detector"):
+            assert f"{name}  " in told
+
+    def test_salvage_copies_the_sound_rows(self, capsys, store, tmp_path):
+        status, told, _ = run(capsys, "store", "salvage", store, "--out", tmp_path / "new.sqlite")
+        assert status == 0
+        assert "3 pictures, 0 outputs" in told
+        status, _, told = run(capsys, "store", "salvage", store, "--out", store)
+        assert status == 2
+        assert "exists already" in told
+
     def test_verify_of_a_sound_store_says_so(self, capsys, store):
         status, told, _ = run(capsys, "store", "verify")
         assert status == 0

@@ -22,7 +22,7 @@ from painted_world import PaintedGenerator, load_grammar, painted_arguments, pai
 import rldf_gym
 from rldf_gym.atlas import Atlas
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.store import Store, StoreWarning, drawn_key, upkeep
+from rldf_gym.store import Store, StoreWarning, image_key, maintenance
 
 gym.register_envs(rldf_gym)
 
@@ -51,7 +51,7 @@ def load_store(path: Path, writer: int, seconds: float) -> tuple[int, dict[int, 
         store = Store.open(path)
         for _ in range(10):
             store.add_pictures(f"own-{writer}", {("a dog", n_own): PIXELS})
-            key = drawn_key(f"own-{writer}", "a dog", n_own)
+            key = image_key(f"own-{writer}", "a dog", n_own)
             store.add_outputs("model", {key: {"writer": np.array([writer])}})
             n_own += 1
             seed = chance.randrange(N_SHARED)
@@ -59,7 +59,7 @@ def load_store(path: Path, writer: int, seconds: float) -> tuple[int, dict[int, 
             kept = store.add_pictures("shared", {("a dog", seed): mine})["a dog", seed]
             assert shared.setdefault(seed, int(kept[0, 0, 0])) == kept[0, 0, 0]
             known = chance.randrange(n_own)
-            assert store.picture(drawn_key(f"own-{writer}", "a dog", known)) is not None
+            assert store.picture(image_key(f"own-{writer}", "a dog", known)) is not None
         store.close()
     return n_own, shared
 
@@ -74,13 +74,13 @@ def test_eight_processes_share_a_store_without_losing_a_row_or_failing_on_a_lock
         told = list(pool.map(load_store, *arguments))
     store = Store.open(path)
     for writer, (n_own, shared) in enumerate(told):
-        keys = [drawn_key(f"own-{writer}", "a dog", number) for number in range(n_own)]
+        keys = [image_key(f"own-{writer}", "a dog", number) for number in range(n_own)]
         assert n_own > 0
         assert all(store.has_picture(key) for key in keys)
         assert len(store.outputs("model", keys)) == n_own
         for seed, seen in shared.items():
-            assert store.picture(drawn_key("shared", "a dog", seed))[0, 0, 0] == seen
-    assert upkeep.verify(path) == []
+            assert store.picture(image_key("shared", "a dog", seed))[0, 0, 0] == seen
+    assert maintenance.verify(path) == []
 
 
 # --- kill -9 ----------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ def build_until_killed(folder: Path, n_begun: int, seconds: float) -> list[str]:
 def in_store(folder: Path) -> set[str]:
     grammar, store = load_grammar("base"), Store.open(folder / "store.sqlite")
     prompts = [grammar.decode(state) for state in grammar.states()]
-    found = {p for p in prompts if store.has_picture(drawn_key("painted-1", p, 0))}
+    found = {p for p in prompts if store.has_picture(image_key("painted-1", p, 0))}
     store.close()
     return found
 
@@ -146,7 +146,7 @@ def test_an_atlas_build_killed_anywhere_goes_on_and_draws_nothing_twice(tmp_path
         drawn = build_until_killed(folder, chance.randrange(240), chance.uniform(0, seconds / 10))
         found_half_done += 0 < len(in_store(folder)) < 480
         assert before.isdisjoint(drawn)
-        assert upkeep.verify(folder / "store.sqlite") == []
+        assert maintenance.verify(folder / "store.sqlite") == []
         # Either it is not there, or it is whole.
         if (folder / "atlas.safetensors").exists():
             assert len(Atlas.open(folder / "atlas.safetensors")) == 480
@@ -197,19 +197,19 @@ def test_on_a_disk_that_fills_up_an_environment_goes_on_in_memory(path):
     assert str(path) in str(warning.message)
     assert "kept in memory" in str(warning.message)
     assert "Free some space" in str(warning.message)
-    assert upkeep.verify(path) == []
+    assert maintenance.verify(path) == []
 
 
 def test_after_the_disk_was_full_the_next_run_goes_on_with_what_was_kept(path):
     with no_room_in_files(beyond=150_000), pytest.warns(StoreWarning):
         walk(gym.make("RLDF-v0", **{**painted_arguments(), "store": path}), 400)
-    n_kept = sum(kept.rows for kept in upkeep.info(path).kept if kept.table == "pictures")
+    n_kept = sum(kept.rows for kept in maintenance.info(path).usage if kept.table == "pictures")
     assert n_kept > 0
     env = gym.make("RLDF-v0", **{**painted_arguments(), "store": path})
     world = env.get_wrapper_attr("evaluator")
     world.readings(world.grammar.states())
     assert world.generations == 480 - n_kept
-    assert upkeep.verify(path) == []
+    assert maintenance.verify(path) == []
 
 
 # --- A file that cannot be written ------------------------------------------------------------
@@ -285,8 +285,8 @@ def test_a_read_only_store_is_read_and_says_once_that_it_keeps_nothing_new(read_
 
 def test_a_read_only_store_can_be_looked_into_and_verified(read_only):
     def work() -> None:
-        assert upkeep.info(read_only).kept[0].rows == 1
-        assert upkeep.verify(read_only) == []
+        assert maintenance.info(read_only).usage[0].rows == 1
+        assert maintenance.verify(read_only) == []
 
     assert as_nobody(work) == "done"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from painted_world import painted_world
 
-from rldf_gym.store import Store, database, default_limit, drawn_key, retention, schema
+from rldf_gym.store import Store, database, default_limit, eviction, image_key, schema
 from rldf_gym.store import store as store_module
 from rldf_gym.store.database import StoreError
-from rldf_gym.store.retention import parse_size
+from rldf_gym.store.eviction import parse_size
 
 LIMIT = 400_000
 ROOM = 20
@@ -24,7 +24,7 @@ def noise(seed: int) -> np.ndarray:
 
 
 def key_of(seed: int) -> str:
-    return drawn_key("generator", "a dog", seed)
+    return image_key("generator", "a dog", seed)
 
 
 def add(store: Store, *seeds: int) -> None:
@@ -124,7 +124,7 @@ def test_in_memory_too_the_picture_least_recently_used_goes_first(monkeypatch):
     store = Store.open(None, limit=LIMIT)
     add(store, *range(ROOM))
     later = store_module.this_hour() + 10
-    for module in (store_module, schema, retention):
+    for module in (store_module, schema, eviction):
         monkeypatch.setattr(module, "this_hour", lambda: later)
     store.picture(key_of(0))
     add(store, *range(ROOM, 2 * ROOM))

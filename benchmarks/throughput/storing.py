@@ -13,7 +13,7 @@ from benchmarks.results import Case
 from benchmarks.stored_world import stored_env
 from benchmarks.throughput.timing import Seconds, Work, in_turn, microseconds, ratio
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.store import Store, drawn_key, upkeep
+from rldf_gym.store import Store, image_key, maintenance
 from rldf_gym.store.schema import PICTURES
 from rldf_gym.store.store import ModelOutput
 
@@ -159,7 +159,7 @@ def _picture_costs(rounds: int) -> dict[str, Any]:
         for state in states
     }
     generator = world.generator.fingerprint
-    keys = [drawn_key(generator, prompt, seed) for prompt, seed in pictures]
+    keys = [image_key(generator, prompt, seed) for prompt, seed in pictures]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "world.sqlite"
         store = Store.open(path, limit=None)
@@ -170,7 +170,9 @@ def _picture_costs(rounds: int) -> dict[str, Any]:
             store.add_outputs(model.fingerprint, world.store.outputs(model.fingerprint, keys))
         seconds = in_turn({"pictures": lambda: [store.picture(key) for key in keys]}, rounds)
         store.close()
-        found = [part.content_bytes for part in upkeep.info(path).kept if part.table == PICTURES]
+        found = [
+            part.content_bytes for part in maintenance.info(path).usage if part.table == PICTURES
+        ]
         world_bytes = path.stat().st_size
     env.close()
     return {

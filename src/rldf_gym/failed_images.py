@@ -1,8 +1,8 @@
-"""Pictures that a generator will never give: why, kept in the store, and what is read instead.
+"""Images, and the reason where a generator will never give one.
 
-A safety filter refuses a prompt, or a model overflows. A search meets such a state like any other
-and goes on: nothing is read there, so that it gets the lowest reward of each kind, and it is not
-asked for again until ``rldf store prune --generator`` forgets the generator.
+A safety filter rejects a prompt, or a model overflows. A search continues at such a state: nothing
+is read there, so it gets the lowest reward. It is not generated again until
+``rldf store prune --generator`` deletes the generator's rows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,50 +12,43 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.generation import PLACEHOLDER_GREY
-from rldf_gym.store import Store
-from rldf_gym.store.schema import unavailable_by
+Image = NDArray[np.uint8]
+"""RGB, ``[H, W, 3]``."""
+
+PLACEHOLDER_GREY = 128
+"""Every value of the image that replaces a failed one."""
 
 
 class UnavailablePictureWarning(UserWarning):
-    """A generator gives no picture for some prompts of a search; the search goes on."""
+    """A generator gives no image for some prompts of a search; the search continues."""
 
 
 @dataclass(frozen=True)
-class Unavailable:
-    """A picture that does not exist.
+class FailedImage:
+    """An image that a generator will never give.
 
     Attributes:
         reason: why, in the generator's words.
-        shape: `(H, W, 3)` of the pictures that do exist.
+        shape: ``(H, W, 3)`` of the generator's other images.
     """
 
     reason: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
 
-    def placeholder(self) -> NDArray[np.uint8]:
-        """A plain grey picture of that shape, to show in its place."""
+    def placeholder(self) -> Image:
+        """Return a plain grey image of that shape, to show in its place."""
         return np.full(self.shape, PLACEHOLDER_GREY, np.uint8)
 
 
-def find_unavailable(store: Store, generator: str, keys: Iterable[str]) -> dict[str, Unavailable]:
-    """Those of these pictures (keys) that a generator (a fingerprint) is known not to give."""
-    return {
-        key: Unavailable(kept["reason"].tobytes().decode(), tuple(kept["shape"].tolist()))
-        for key, kept in store.outputs(unavailable_by(generator), keys).items()
-    }
+Unavailable = FailedImage
 
 
-def keep_unavailable(
-    store: Store, generator: str, pictures: Mapping[str, Unavailable]
-) -> dict[str, Unavailable]:
-    """Keep which pictures (keys) a generator (a fingerprint) does not give, and why."""
-    outputs: dict[str, dict[str, NDArray[Any]]] = {
-        key: {
-            "reason": np.frombuffer(picture.reason.encode(), np.uint8),
-            "shape": np.array(picture.shape, np.int64),
-        }
-        for key, picture in pictures.items()
-    }
-    store.add_outputs(unavailable_by(generator), outputs)
-    return dict(pictures)
+def find_unavailable(store: Any, _: str, keys: Iterable[str]) -> dict[str, FailedImage]:
+    """Return those of these images (keys) that their generator will never give."""
+    found: dict[str, FailedImage] = store.failures(keys)
+    return found
+
+
+def keep_unavailable(store: Any, generator: str, failed: Mapping[str, FailedImage]) -> None:
+    """Keep which images (keys) a generator (a fingerprint) will never give, and why."""
+    store.add_failures(generator, failed)

@@ -14,7 +14,7 @@ from rldf_agents.cli.exit_status import FAULTY
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from rldf_gym.store.upkeep import StoreInfo
+    from rldf_gym.store.maintenance import StoreInfo
 
 
 _FAULTS_SHOWN = 20
@@ -36,12 +36,12 @@ Generator = Annotated[
 
 @app.command()
 def info(store: File = None) -> None:
-    """Tell what is in a store: rows and bytes of every model, and their last use."""
+    """Show what is in a store: rows and bytes of every model, and their last use (UTC)."""
     from rich.console import Console
 
-    from rldf_gym.store import upkeep
+    from rldf_gym.store import maintenance
 
-    facts = upkeep.info(_file(store))
+    facts = maintenance.info(_file(store))
     console = Console()
     console.print(_contents(facts))
     console.print(
@@ -61,7 +61,7 @@ def verify(store: File = None) -> None:
     from rich.console import Console
     from tqdm import tqdm
 
-    from rldf_gym.store import upkeep
+    from rldf_gym.store import maintenance
 
     path, console = _file(store), Console()
     with tqdm(unit=" rows", leave=False, disable=None) as bar:
@@ -70,7 +70,7 @@ def verify(store: File = None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        faults = upkeep.verify(path, told)
+        faults = maintenance.verify(path, told)
     if not faults:
         console.print(f"{path}: all sound", soft_wrap=True, highlight=False)
         return
@@ -95,18 +95,39 @@ def prune(
     generator: Generator = None,
 ) -> None:
     """Delete rows from a store, and give their room back to the disk."""
-    from rldf_gym.store import upkeep
-    from rldf_gym.store.retention import parse_size
+    from rldf_gym.store import maintenance
+    from rldf_gym.store.eviction import parse_size
 
     if size is None and unused_for is None and generator is None:
         raise typer.BadParameter("say what to delete: --size, --unused-for or --generator")
-    deleted = upkeep.prune(
+    deleted = maintenance.prune(
         _file(store),
         size=None if size is None else parse_size(size),
         unused_hours=None if unused_for is None else _hours(unused_for),
         generator=None if generator is None else _fingerprint(generator),
     )
     typer.echo(f"{deleted} rows deleted")
+
+
+@app.command()
+def salvage(
+    damaged: Annotated[Path, typer.Argument(help="The damaged store; it is only read.")],
+    out: Annotated[Path, typer.Option(help="The new store; must not exist.")],
+) -> None:
+    """Copy every sound row of a damaged store into a new one.
+
+    Example: rldf store salvage store.sqlite --out sound.sqlite
+    """
+    from tqdm import tqdm
+
+    from rldf_gym.store.salvage import salvage as copy_sound_rows
+
+    with tqdm(unit=" rows", leave=False, disable=None) as bar:
+        copied = copy_sound_rows(
+            damaged.expanduser(), out.expanduser(), lambda done: bar.update(done - bar.n)
+        )
+    rows = ", ".join(f"{n} {table}" for table, n in copied.items())
+    typer.echo(f"{out}: {rows}")
 
 
 @app.command()
@@ -118,7 +139,7 @@ def export(
     """Write a store's pictures and metadata.jsonl, a folder for Hugging Face's imagefolder."""
     from tqdm import tqdm
 
-    from rldf_gym.store import upkeep
+    from rldf_gym.store import maintenance
 
     chosen = "" if generator is None else _fingerprint(generator)
     with tqdm(unit=" pictures", leave=False, disable=None) as bar:
@@ -127,7 +148,7 @@ def export(
             bar.total = total
             bar.update(done - bar.n)
 
-        n_pictures = upkeep.export(_file(store), folder, chosen, told)
+        n_pictures = maintenance.export(_file(store), folder, chosen, told)
     typer.echo(f"{n_pictures} pictures written to {folder}")
 
 
@@ -161,14 +182,24 @@ def _contents(facts: StoreInfo) -> Table:
     table.add_column("model")
     table.add_column("rows", justify="right")
     table.add_column("size", justify="right")
-    table.add_column("last used")
-    for kept in facts.kept:
-        hour = datetime.datetime.fromtimestamp(kept.used * 3600, datetime.timezone.utc)
-        when = f"{hour.astimezone():%Y-%m-%d %H:00}"
-        table.add_row(
-            kept.table, kept.model[:16], f"{kept.rows:,}", _size(kept.content_bytes), when
-        )
+    table.add_column("last used (UTC)")
+    names = _known_names()
+    for part in facts.usage:
+        hour = datetime.datetime.fromtimestamp(part.used * 3600, datetime.timezone.utc)
+        name = names.get(part.model, part.model[:16])
+        size = _size(part.content_bytes)
+        table.add_row(part.table, name, f"{part.rows:,}", size, f"{hour:%Y-%m-%d %H:00}")
     return table
+
+
+def _known_names() -> dict[str, str]:
+    """Return the names of the generators and models that come with the package, by fingerprint."""
+    from rldf_gym.generation import PRESETS, make_generator
+    from rldf_gym.perception import make_perception
+
+    names = {make_generator(name).fingerprint: name for name in PRESETS}
+    models = make_perception("embedded").models()
+    return names | {model.fingerprint: f"embedded {name}" for name, model in models.items()}
 
 
 def _size(n_bytes: int) -> str:

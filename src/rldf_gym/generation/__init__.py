@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rldf_gym.failed_images import PLACEHOLDER_GREY, FailedImage
 from rldf_gym.generation.diffusers_pipeline import (
     DiffusersGenerator,
     LongPromptWarning,
@@ -20,7 +21,6 @@ from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.presets import DIFFUSERS, PRESETS, preset_of
 from rldf_gym.generation.protocols import (
-    PLACEHOLDER_GREY,
     GenerationError,
     Generator,
     HasPerception,
@@ -35,6 +35,7 @@ __all__ = [
     "PLACEHOLDER_GREY",
     "PRESETS",
     "DiffusersGenerator",
+    "FailedImage",
     "GenerationError",
     "Generator",
     "GeneratorPreset",

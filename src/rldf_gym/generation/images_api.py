@@ -17,15 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.addresses import is_loopback
-from rldf_gym.generation.images_api_replies import (
-    Picture,
-    Refusal,
+from rldf_gym.failed_images import FailedImage, Image
+from rldf_gym.generation.images_api_settings import ImagesApiSettings
+from rldf_gym.generation.openai_responses import (
+    BLACK,
     describe_failure,
+    filter_reason,
     find_model,
-    find_refusal,
     read_picture,
 )
-from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
 from rldf_gym.model_loading import state_without
 
@@ -68,8 +68,8 @@ class ImagesApiGenerator:
         self.generations = 0
         self._server = settings.server()
         # What was drawn for a call that failed; on a paid server it should not be paid for twice.
-        self._kept: dict[tuple[str, int], Picture | Refusal] = {}
-        self._shape: tuple[int, ...] | None = settings.shape()
+        self._kept: dict[tuple[str, int], Image | FailedImage] = {}
+        self._shape: tuple[int, ...] = settings.shape() or (1, 1, 3)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the connection: a copy opens its own."""
@@ -150,7 +150,7 @@ class ImagesApiGenerator:
         pictures = self._stack(results)
         for pair in asked:
             self._kept.pop(pair, None)
-        reasons = {place: r.reason for place, r in enumerate(results) if isinstance(r, Refusal)}
+        reasons = {n: r.reason for n, r in enumerate(results) if isinstance(r, FailedImage)}
         if reasons:
             raise PicturesUnavailableError(self.name, prompts, reasons, pictures)
         return pictures
@@ -182,18 +182,18 @@ class ImagesApiGenerator:
     def _draw(self, client: "OpenAI", prompt: str, seed: int) -> None:
         import openai
 
-        drawn: Picture | Refusal
         try:
             reply = client.images.generate(prompt=prompt, n=1, **self._request(seed))
         except (openai.OpenAIError, ValueError) as error:
-            refusal = find_refusal(error)
-            if refusal is None:
+            reason = filter_reason(error)
+            if reason is None:
                 raise self._failure(error) from None
-            drawn = Refusal(self._without_key(refusal))
+            self._kept[prompt, seed] = FailedImage(self._without_key(reason), self._shape)
         else:
-            self._refuse_another_model(reply)
-            drawn = read_picture(reply, self.name, self._size)
-        self._kept[prompt, seed] = drawn
+            self._validate_model(reply)
+            image = read_picture(reply, self.name, self._size)
+            failed = FailedImage(BLACK, image.shape)
+            self._kept[prompt, seed] = image if image.any() else failed
 
     def _request(self, seed: int) -> dict[str, Any]:
         request: dict[str, Any] = {"model": self.settings.model}
@@ -209,7 +209,7 @@ class ImagesApiGenerator:
             request["extra_body"] = {"seed": seed}
         return request
 
-    def _refuse_another_model(self, reply: Any) -> None:
+    def _validate_model(self, reply: Any) -> None:
         drawn_by = (getattr(reply, "model_extra", None) or {}).get("fingerprint")
         if self._served and drawn_by != self.fingerprint:
             raise GenerationError(
@@ -217,18 +217,19 @@ class ImagesApiGenerator:
                 " began; start anew, so that their pictures are not mixed"
             )
 
-    def _stack(self, results: Sequence[Picture | Refusal]) -> NDArray[np.uint8]:
-        shapes = {result.shape for result in results if not isinstance(result, Refusal)}
+    def _stack(self, results: Sequence[Image | FailedImage]) -> NDArray[np.uint8]:
+        shapes = {result.shape for result in results if not isinstance(result, FailedImage)}
         if len(shapes) > 1:
             sizes = ", ".join(sorted(f"{width}x{height}" for height, width, _ in shapes))
             raise GenerationError(
                 f"{self.name!r} drew pictures of several sizes ({sizes}); ask for one: size='...'"
             )
         self._shape = next(iter(shapes), self._shape)
-        blank = np.zeros(self._shape or (1, 1, 3), np.uint8)
-        if not results:
-            return np.empty((0, *blank.shape), np.uint8)
-        return np.stack([blank if isinstance(r, Refusal) else r for r in results])
+        pictures = np.zeros((len(results), *self._shape), np.uint8)
+        for place, result in enumerate(results):
+            if not isinstance(result, FailedImage):
+                pictures[place] = result
+        return pictures
 
     @property
     def _size(self) -> str | None:

@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.failed_images import PLACEHOLDER_GREY, FailedImage, Image
 
 Pictures = NDArray[np.uint8]
-
-PLACEHOLDER_GREY = 128
-"""Every value of the picture that stands where none could be drawn."""
 
 
 class GenerationError(RLDFError):
@@ -48,6 +46,14 @@ class PicturesUnavailableError(GenerationError):
         self.reasons = dict(reasons)
         self.pictures = pictures.copy()
         self.pictures[list(reasons)] = PLACEHOLDER_GREY
+
+    @property
+    def results(self) -> list[Image | FailedImage]:
+        """The image of every prompt of the call, or the reason why there is none."""
+        return [
+            FailedImage(self.reasons[place], image.shape) if place in self.reasons else image
+            for place, image in enumerate(self.pictures)
+        ]
 
 
 @runtime_checkable

@@ -22,6 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.failed_images import FailedImage
 from rldf_gym.generation import (
     GenerationError,
     Generator,
@@ -29,16 +30,11 @@ from rldf_gym.generation import (
     PicturesUnavailableError,
     check_words,
 )
-from rldf_gym.generation.images_api_replies import UNAVAILABLE
+from rldf_gym.generation.openai_responses import UNAVAILABLE
 from rldf_gym.serving.access import BearerToken, CountedRequests, LimitedBody
 from rldf_gym.serving.errors import RequestError
 from rldf_gym.serving.metrics import Metrics
-from rldf_gym.serving.queue import (
-    PictureQueue,
-    QueueFullError,
-    QueueSettings,
-    Unavailable,
-)
+from rldf_gym.serving.queue import PictureQueue, QueueFullError, QueueSettings
 from rldf_gym.serving.requests import SEED_LIMIT, PicturesRequest, explain, invalid_json
 
 Answer = TypeVar("Answer")
@@ -203,9 +199,9 @@ async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQu
         seconds = str(queue.seconds_until_empty())
         told = f"{len(queue)} images are waiting already; try again in {seconds} seconds"
         raise RequestError(503, told, "queue_full", headers={"Retry-After": seconds}) from None
-    if reasons := [outcome.reason for outcome in outcomes if isinstance(outcome, Unavailable)]:
+    if reasons := [outcome.reason for outcome in outcomes if isinstance(outcome, FailedImage)]:
         raise RequestError(400, "; ".join(dict.fromkeys(reasons)), UNAVAILABLE, "prompt")
-    pictures = [outcome for outcome in outcomes if not isinstance(outcome, Unavailable)]
+    pictures = [outcome for outcome in outcomes if not isinstance(outcome, FailedImage)]
     encoded = await asyncio.to_thread(_encode, pictures)
     is_url = asked.response_format == "url"
     name, prefix = ("url", "data:image/png;base64,") if is_url else ("b64_json", "")

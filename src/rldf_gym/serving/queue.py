@@ -10,15 +10,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rldf_gym.batching import batch_size
+from rldf_gym.failed_images import FailedImage, Image
 from rldf_gym.generation import GenerationError, Generator, PicturesUnavailableError
 from rldf_gym.serving.errors import ServingError
 from rldf_gym.serving.metrics import Metrics
-
-Picture = NDArray[np.uint8]
 
 _REMEMBERED = 8
 """Recent batches by which the number of clients and the speed are judged."""
@@ -33,18 +29,7 @@ class QueueFullError(Exception):
     """More pictures wait already than may."""
 
 
-@dataclass(frozen=True)
-class Unavailable:
-    """A picture that the generator does not give.
-
-    Attributes:
-        reason: why, in the generator's words.
-    """
-
-    reason: str
-
-
-Outcome = Picture | Unavailable
+Outcome = Image | FailedImage
 
 
 @dataclass(frozen=True)
@@ -194,10 +179,7 @@ class PictureQueue:
                 )
             return list(drawn)
         except PicturesUnavailableError as error:
-            return [
-                Unavailable(error.reasons[place]) if place in error.reasons else picture
-                for place, picture in enumerate(error.pictures)
-            ]
+            return [*error.results]
         except Exception as error:  # generators run libraries that raise their own kinds
             if len(jobs) > 1:
                 return [outcome for job in jobs for outcome in self._outcomes([job])]

@@ -1,8 +1,10 @@
-"""What was drawn and read, made once, ever: one SQLite file for all runs of a user."""
+"""Generated images and what models read in them, computed once, ever: one SQLite file."""
 
 from rldf_gym.store.database import StoreError
-from rldf_gym.store.schema import drawn_key, pixels_key
+from rldf_gym.store.schema import image_key, pixels_key
 from rldf_gym.store.store import Store, StoreWarning, default_limit, default_path
+
+drawn_key = image_key
 
 __all__ = [
     "Store",
@@ -11,5 +13,6 @@ __all__ = [
     "default_limit",
     "default_path",
     "drawn_key",
+    "image_key",
     "pixels_key",
 ]

@@ -1,4 +1,4 @@
-"""One SQLite file with the store's tables: opened at first use, never overwritten if not ours."""
+"""One SQLite file with the store's tables, opened at first use; foreign files stay unchanged."""
 
 from __future__ import annotations
 
@@ -13,11 +13,22 @@ from typing import Any
 from urllib.parse import quote
 
 from rldf_gym.errors import RLDFError
-from rldf_gym.store.schema import APPLICATION_ID, SCHEMA_VERSION, TABLES, create, insert, migrate
+from rldf_gym.store.schema import (
+    APPLICATION_ID,
+    OLDEST_VERSION,
+    SCHEMA_VERSION,
+    TABLES,
+    create,
+    insert,
+    migrate,
+    view_as_current,
+)
 
 BUSY_SECONDS = 30.0
 MAPPED_BYTES = 2**31
 """Of a file, read through memory: in a store of a million rows, half the cost of its size."""
+
+CHOOSE_ANOTHER = "choose another file (--store, store=... or the variable RLDF_STORE)"
 
 # SQLite forbids carrying a connection across a fork, even to close it: a child keeps it untouched.
 _INHERITED: list[sqlite3.Connection] = []
@@ -35,26 +46,27 @@ class Database:
     ``sqlite3.OperationalError`` for one that cannot be used now: read-only, locked, disk full.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         self._path = path
+        self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._closing: weakref.finalize[..., Database] | None = None
 
     def first(self, statement: str, parameters: Sequence[object] = ()) -> tuple[Any, ...] | None:
-        """First row that a query finds, or None."""
-        with self._damage_refused():
+        """Return the first row that a query finds, or None."""
+        with self._damage_reported():
             row: tuple[Any, ...] | None = self._open().execute(statement, parameters).fetchone()
         return row
 
     def rows(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
-        """Every row that a query finds, read as they are asked for."""
-        with self._damage_refused():
+        """Yield every row that a query finds."""
+        with self._damage_reported():
             yield from self._open().execute(statement, parameters)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """What is done to the connection in the ``with`` block is done whole or not at all."""
-        with self._damage_refused(), _transaction(self._open()) as connection:
+        """Apply everything done to the connection in the ``with`` block, or nothing."""
+        with self._damage_reported(), _transaction(self._open()) as connection:
             yield connection
 
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -69,7 +81,7 @@ class Database:
 
     def vacuum(self) -> None:
         """Give free pages back to the disk; needs as much free space as the file is large."""
-        with self._damage_refused():
+        with self._damage_reported():
             self._open().execute("VACUUM")
 
     def close(self) -> None:
@@ -96,15 +108,11 @@ class Database:
         if self._path is None:
             return _prepared(_connection(":memory:"), self._prepare)
         if self._path.is_dir():
-            raise self._refusal("it is a folder")
-        if self._path.exists() and not all(
-            os.access(path, os.W_OK) for path in (self._path, self._path.parent)
-        ):
+            raise self._error("it is a folder")
+        paths = (self._path, self._path.parent)
+        is_writable = all(os.access(path, os.W_OK) for path in paths)
+        if self._read_only or (self._path.exists() and not is_writable):
             return self._connect_read_only(self._path)
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise sqlite3.OperationalError(str(error)) from error
         return _prepared(_connection(str(self._path)), self._prepare)
 
     def _connect_read_only(self, path: Path) -> sqlite3.Connection:
@@ -130,43 +138,40 @@ class Database:
         if self._version(connection) < SCHEMA_VERSION:
             with _transaction(connection):
                 # Another process may have been first.
-                if (version := self._version(connection)) < SCHEMA_VERSION:
-                    migrate(connection, version)
+                if self._version(connection) < SCHEMA_VERSION:
+                    migrate(connection)
         _turn_on_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
 
     def _check(self, connection: sqlite3.Connection) -> None:
-        """Make sure that a file that cannot be written is ours and up to date."""
-        version = self._version(connection)
-        if version < SCHEMA_VERSION:
-            raise self._refusal(
-                f"its version is {version}, this release keeps {SCHEMA_VERSION}, and a read-only"
-                " file cannot be brought up to date"
-            )
+        """Make sure that a file that cannot be written is ours."""
+        if self._version(connection) < SCHEMA_VERSION:
+            view_as_current(connection)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         if _pragma(connection, "application_id") != APPLICATION_ID:
-            raise self._refusal("it is a database of another program")
+            raise self._error("it is a database of another program")
         version = _pragma(connection, "user_version")
-        if not 1 <= version <= SCHEMA_VERSION:
-            raise self._refusal(
-                f"its version is {version}, and this release reads 1 to {SCHEMA_VERSION}"
+        if not OLDEST_VERSION <= version <= SCHEMA_VERSION:
+            raise self._error(
+                f"its version is {version}, and this release reads {OLDEST_VERSION} to"
+                f" {SCHEMA_VERSION}"
             )
         return version
 
     @contextmanager
-    def _damage_refused(self) -> Iterator[None]:
+    def _damage_reported(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            raise self._refusal(str(error)) from error
+            raise self._error(str(error)) from error
 
-    def _refusal(self, reason: str) -> StoreError:
+    def _error(self, reason: str) -> StoreError:
         return StoreError(
-            f"{self._path} cannot serve as a store of RLDF Gym: {reason}. It was left as it is;"
-            " move it away, or choose another with store=... or the variable RLDF_STORE."
+            f"{self._path} cannot be used as a store of RLDF Gym: {reason}. It was left as it is;"
+            f" {CHOOSE_ANOTHER}"
         )
 
 

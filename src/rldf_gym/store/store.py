@@ -1,11 +1,10 @@
-"""What was drawn and read, kept so that it is made once, ever.
+"""Generated images and models' outputs for them, computed once, ever.
 
-A picture is a pure function of (generator, prompt, seed), and what a model sees in it is a pure
-function of the picture (paper, Discussion 2: fixed seeding). Both are therefore worth keeping on
-disk: one SQLite file, shared by every run and every process of a user. `schema` beside this tells
-what is in it; outputs of models know nothing of grammars: mapping them to axes is cheap and done
-anew.
-Pictures are lossless WebP, model outputs are safetensors; nothing is pickled.
+An image is a pure function of (generator, prompt, seed), and a model's output is a pure function
+of the image (paper, Discussion 2: fixed seeding). Both are kept in one SQLite file, shared by all
+runs and processes of a user; its tables are in `rldf_gym.store.schema`. Outputs are independent of
+grammars: mapping them to axes is cheap and done anew.
+Images are lossless WebP, outputs are safetensors; nothing is pickled.
 """
 
 import contextlib
@@ -21,38 +20,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.store.database import Database, StoreError
-from rldf_gym.store.lossless import decode, encode_all
-from rldf_gym.store.retention import evict, parse_size, touch
+from rldf_gym.failed_images import FailedImage
+from rldf_gym.store.database import CHOOSE_ANOTHER, Database, StoreError
+from rldf_gym.store.eviction import evict, parse_size, touch
+from rldf_gym.store.image_codec import decode, encode_all
 from rldf_gym.store.schema import (
+    FAILURES,
     OUTPUTS,
     PICTURES,
     TABLES,
     TEXTS,
     Row,
-    drawn_key,
+    image_key,
     insert,
-    kept,
     output_key,
-    pixels_key,
     text_key,
     this_hour,
+    usage,
 )
-
-__all__ = [
-    "IN_MEMORY",
-    "Store",
-    "StoreError",
-    "StoreWarning",
-    "default_path",
-    "drawn_key",
-    "pixels_key",
-]
 
 ModelOutput = Mapping[str, NDArray[Any]]
 
 IN_MEMORY = ":memory:"
-"""A path that means none, in SQLite's word."""
+"""A path that stands for a store in memory, as in SQLite."""
 
 _TOUCHED_AT_ONCE = 256
 
@@ -78,6 +68,16 @@ def default_limit() -> int | None:
     """
     chosen = os.environ.get("RLDF_STORE_LIMIT")
     return parse_size(chosen) if chosen else None
+
+
+def _make_cache_folder(file: Path) -> None:
+    """Make the folder of a store in the user's cache; of any other it may be a typing error."""
+    import platformdirs
+
+    if file.parent != platformdirs.user_cache_path("rldf-gym"):
+        raise StoreError(f"the folder {file.parent} of the store {file} does not exist: make it")
+    with contextlib.suppress(OSError):  # opening the file then fails, and says so
+        file.parent.mkdir(parents=True)
 
 
 class Store:
@@ -141,6 +141,8 @@ class Store:
         if not isinstance(path, str | Path):
             raise StoreError(f"a store is a file's path, 'default' or None, not {path!r}")
         file = default_path() if path == "default" else Path(path).expanduser()
+        if not file.parent.is_dir():
+            _make_cache_folder(file)
         # It may be opened again from another folder: after closing, or in a forked child.
         store = cls(file.absolute(), limit)
         store.picture("")
@@ -174,9 +176,9 @@ class Store:
 
         Returns the pictures as they are kept: another process's where that came first.
         """
-        keys = [drawn_key(generator, prompt, seed) for prompt, seed in drawn]
+        keys = [image_key(generator, prompt, seed) for prompt, seed in drawn]
         rows = [
-            (key, generator, prompt, seed, *kept(content))
+            (key, generator, prompt, seed, *usage(content))
             for key, (prompt, seed), content in zip(
                 keys, drawn, encode_all(list(drawn.values())), strict=True
             )
@@ -213,7 +215,8 @@ class Store:
             for key, output in outputs.items()
         }
         rows = [
-            (output_key(key, model), key, model, *kept(save(output))) for key, output in new.items()
+            (output_key(key, model), key, model, *usage(save(output)))
+            for key, output in new.items()
         ]
         return new if self._insert(OUTPUTS, rows) else new | self.outputs(model, new)
 
@@ -231,10 +234,36 @@ class Store:
         """
         new = {prompt: embedding.astype(np.float32) for prompt, embedding in embeddings.items()}
         rows = [
-            (text_key(model, prompt), model, prompt, *kept(embedding.tobytes()))
+            (text_key(model, prompt), model, prompt, *usage(embedding.tobytes()))
             for prompt, embedding in new.items()
         ]
         return new if self._insert(TEXTS, rows) else new | self.texts(model, new)
+
+    def failures(self, keys: Iterable[str]) -> dict[str, FailedImage]:
+        """Return those of these images (keys) that their generator will never give."""
+        from safetensors.numpy import load
+
+        contents = {key: self._content(FAILURES, key) for key in keys}
+        found = {key: load(content) for key, content in contents.items() if content is not None}
+        return {
+            key: FailedImage(kept["reason"].tobytes().decode(), tuple(kept["shape"].tolist()))
+            for key, kept in found.items()
+        }
+
+    def add_failures(self, generator: str, failed: Mapping[str, FailedImage]) -> None:
+        """Keep which images (keys) ``generator`` (a fingerprint) will never give, and why."""
+        from safetensors.numpy import save
+
+        contents = {
+            key: save(
+                {
+                    "reason": np.frombuffer(image.reason.encode(), np.uint8),
+                    "shape": np.array(image.shape, np.int64),
+                }
+            )
+            for key, image in failed.items()
+        }
+        self._insert(FAILURES, [(key, generator, *usage(c)) for key, c in contents.items()])
 
     def _content(self, table: str, key: str) -> bytes | None:
         """What a row holds, in the file or else in memory; notes that it is in use."""
@@ -303,18 +332,17 @@ class Store:
 
     def _damaged(self, what: str, error: Exception) -> StoreError:
         return StoreError(
-            f"{what} in the store {self.path} is damaged ({error}); 'rldf store verify' names what"
-            " is wrong. Delete the file, or choose another with store=... or the environment"
-            " variable RLDF_STORE"
+            f"{what} in the store {self.path} is damaged ({error}). Copy its sound rows with: rldf"
+            f" store salvage {self.path} --out NEW; or {CHOOSE_ANOTHER}"
         )
 
     def _keep_in_memory(self, error: sqlite3.OperationalError) -> None:
         if self._memory is None:
             self._memory = Database(None)
             warnings.warn(
-                f"the store {self.path} cannot be used ({error}); what is new is kept in memory and"
-                " lost at the end of this run. Free some space or make the file writable, or choose"
-                " another with store=... or the environment variable RLDF_STORE.",
+                f"the store {self.path} cannot be used ({error}); new results are kept in memory"
+                " and lost at the end of this run. Free some space or make the file writable, or"
+                f" {CHOOSE_ANOTHER}.",
                 StoreWarning,
                 stacklevel=4,
             )

@@ -1,24 +1,21 @@
-"""What the servers of an Images API answer: pictures, refusals, and what went wrong."""
+"""Parse what the servers of an Images API answer: images, rejected prompts, errors."""
 
 import base64
 import binascii
 import io
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rldf_gym.failed_images import Image
 from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.protocols import GenerationError
-
-Picture = NDArray[np.uint8]
 
 UNAVAILABLE = "picture_unavailable"
 """Code of the error by which `rldf serve` says that a picture does not exist."""
 
 # OpenAI's DALL-E and GPT image models, Azure's two, and ours.
-_REFUSALS = frozenset(
+_FILTERED = frozenset(
     {
         "content_policy_violation",
         "moderation_blocked",
@@ -27,35 +24,24 @@ _REFUSALS = frozenset(
         UNAVAILABLE,
     }
 )
-_BLACK = "an all-black picture: the model overflowed, or a safety checker refused it"
+BLACK = "an all-black picture: the model overflowed, or a safety checker refused it"
 _FORMATS = ("PNG", "WEBP", "JPEG")
-"""What servers send; each further reader of Pillow's is one more that a hostile one could abuse."""
+"""Formats that servers send; each further decoder is one more that a hostile server could abuse."""
 
 _LONGEST_MESSAGE = 500
 """Characters of a server's own words that are repeated."""
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A picture that the server will never give.
-
-    Attributes:
-        reason: why, in the server's words.
-    """
-
-    reason: str
-
-
-def find_refusal(error: Exception) -> str | None:
-    """Why the server will never give a picture; None where something else went wrong."""
+def filter_reason(error: Exception) -> str | None:
+    """Return why a content filter rejects the prompt for good; None for any other error."""
     import openai
 
-    is_refusal = isinstance(error, openai.BadRequestError) and error.code in _REFUSALS
-    return _said(error) if is_refusal else None
+    is_filtered = isinstance(error, openai.BadRequestError) and error.code in _FILTERED
+    return _message(error) if is_filtered else None
 
 
 def find_model(listing: Any, model: str) -> dict[str, Any]:
-    """What `rldf serve` says of a model, from what the client made of ``/v1/models``.
+    """Return what `rldf serve` says of a model in ``/v1/models``.
 
     Returns:
         "fingerprint" (always), "known_words", "perception"; empty where the server is another, or
@@ -75,23 +61,23 @@ def _are_words(told: object) -> bool:
     return isinstance(told, list) and all(isinstance(word, str) for word in told)
 
 
-def read_picture(reply: Any, name: str, size: str | None) -> Picture | Refusal:
-    """The picture uint8 `[H, W, 3]` in a reply.
+def read_picture(reply: Any, name: str, size: str | None) -> Image:
+    """Return the image uint8 `[H, W, 3]` in a reply.
 
     Args:
-        reply: what the client made of it.
+        reply: the client's parsed response.
         name: of the generator, for messages.
         size: what was asked for, "WxH"; None where the server chooses.
 
     Raises:
         GenerationError: the reply has no picture, or one of another size.
     """
-    from PIL import Image
+    from PIL import Image as PillowImage
 
     content = _encoded_picture(reply, name)
     try:
         file = io.BytesIO(base64.b64decode(content, validate=True))
-        with Image.open(file, formats=_FORMATS) as opened:
+        with PillowImage.open(file, formats=_FORMATS) as opened:
             picture = np.array(opened.convert("RGB"))
     except binascii.Error as error:
         raise GenerationError(f"{name!r}: the reply's base64 is damaged ({error})") from error
@@ -100,11 +86,11 @@ def read_picture(reply: Any, name: str, size: str | None) -> Picture | Refusal:
     height, width, _ = picture.shape
     if size is not None and size != f"{width}x{height}":
         raise GenerationError(f"{name!r}: asked for {size}, the server drew {width}x{height}")
-    return picture if picture.any() else Refusal(_BLACK)
+    return picture
 
 
 def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) -> str:
-    """What went wrong and what mends it.
+    """Return what went wrong and how to fix it.
 
     Args:
         error: of the client, after its retries.
@@ -125,17 +111,18 @@ def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) ->
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return (
                 f"the server at {url} refuses the key; OPENAI_API_KEY must hold the right one"
-                f" [{_said(error)}]"
+                f" [{_message(error)}]"
             )
         case openai.NotFoundError():
-            return f"the server at {url} has no model {settings.model!r} [{_said(error)}]"
+            return f"the server at {url} has no model {settings.model!r} [{_message(error)}]"
         case openai.RateLimitError():
             return (
-                f"the server at {url} refuses further requests, {tries}: too many at once"
-                f" (concurrency={settings.concurrency}), or the credit is used up [{_said(error)}]"
+                f"the server at {url} allows no further requests, {tries}: too many at once"
+                f" (concurrency={settings.concurrency}), or the credit is used up"
+                f" [{_message(error)}]"
             )
         case openai.APIStatusError():
-            return f"the server at {url} answered {error.status_code}: {_said(error)}"
+            return f"the server at {url} answered {error.status_code}: {_message(error)}"
     return f"the reply of the server at {url} makes no sense: {error}"
 
 
@@ -154,7 +141,7 @@ def _encoded_picture(reply: Any, name: str) -> str:
     return content
 
 
-def _said(error: Any) -> str:
+def _message(error: Any) -> str:
     """The server's own words, on one line."""
     body = error.body
     message = body.get("message") if isinstance(body, dict) else None
