@@ -1,5 +1,7 @@
 """What every learner keeps to, those included that are added later."""
 
+import inspect
+
 import gymnasium as gym
 import pytest
 from gymnasium import spaces
@@ -8,6 +10,8 @@ from gymnasium_names import CLIFF_WALKING, TAXI
 from semantic_gridworld import SemanticGridworld
 
 from rldf_agents import LEARNERS, AgentError, train
+from rldf_agents.callbacks import Checkpoint, ProgressBar
+from rldf_agents.learners import DiscreteLearner, register_learner
 
 STEPS = 400
 AXES = "axes"
@@ -207,3 +211,80 @@ class TestSpaces:
         for other in set(LEARNERS.values()) - {learner}:
             with pytest.raises(AgentError, match=f"holds a {learner.name} learner"):
                 other.load(path)
+
+
+class TwoMethods:
+    """As short as a learner from outside may be: repeats the action that last paid."""
+
+    learn = train
+
+    def __init__(self, observation_space, action_space):
+        self.actions, self.best, self.rewards = action_space, {}, []
+
+    def select_action(self, observation, sub_env=0):
+        return self.best.get(str(observation), self.actions.sample())
+
+    def update(self, transition, sub_env=0):
+        self.rewards.append(transition.reward)
+        if transition.reward > 0:
+            self.best[str(transition.observation)] = transition.action
+
+    def predict(self, observation, deterministic=False):
+        return self.select_action(observation), None
+
+
+class Ends:
+    def __init__(self):
+        self.started, self.steps, self.episodes = [], [], []
+
+    def on_training_start(self, learner, env, total_timesteps):
+        self.started.append(learner)
+
+    def on_step(self, step):
+        self.steps.append(step)
+        return step.timestep != 240
+
+    def on_episode_end(self, episode):
+        self.episodes.append(episode)
+
+    def on_training_end(self): ...
+
+
+class TestLearnersFromOutside:
+    @pytest.mark.parametrize("env", [make(AXES), make_vector()], ids=["single", "vector"])
+    def test_two_methods_are_enough_to_be_trained(self, env, capsys):
+        space = make(AXES)
+        agent, callback = TwoMethods(space.observation_space, space.action_space), Ends()
+        agent.learn(env, STEPS, seed=0, callbacks=[callback, ProgressBar()])
+        assert callback.started == [agent]
+        assert [step.timestep for step in callback.steps[:240]] == list(range(1, 241))
+        assert 240 <= len(agent.rewards) < 243
+        assert {episode.number for episode in callback.episodes[:3]} == {0, 1, 2}
+        assert "/400" in capsys.readouterr().err
+
+    def test_checkpoints_need_a_learner_that_can_be_saved(self, tmp_path):
+        env = make(AXES)
+        agent = TwoMethods(env.observation_space, env.action_space)
+        with pytest.raises(AgentError, match=r"TwoMethods cannot be saved.*ResumableLearner"):
+            agent.learn(env, 10, callbacks=[Checkpoint(tmp_path / "agent")])
+
+    def test_a_name_can_be_registered_once(self):
+        class Other(DiscreteLearner):
+            name = "q_learning"
+
+        with pytest.raises(AgentError, match="there is a learner named 'q_learning' already"):
+            register_learner(Other)
+
+    def test_an_unknown_setting_is_named_with_the_known_ones(self):
+        env = make(AXES)
+        spaces = env.observation_space, env.action_space
+        with pytest.raises(AgentError, match=r"sarsa has no setting 'gama'; known: gamma, epsilon"):
+            LEARNERS["sarsa"](*spaces, gama=0.5)
+        with pytest.raises(AgentError, match=r"random has no setting 'gamma'; known: none"):
+            LEARNERS["random"](*spaces, gamma=0.5)
+
+    @every_learner
+    def test_settings_are_the_keyword_arguments_of_the_signature(self, learner):
+        parameters = inspect.signature(learner).parameters
+        settings = vars(fresh(learner).settings)
+        assert list(parameters) == ["observation_space", "action_space", *settings]

@@ -190,6 +190,10 @@ class ResumableLearner(StepLearner, Protocol):
         """Read what ``save`` wrote; AgentError if ``env`` has other spaces than the learner."""
 
 
+LearnerType: TypeAlias = type[ResumableLearner]
+"""The class of a learner; ``load`` is missing where it is not resumable."""
+
+
 @runtime_checkable
 class VectorLearner(Protocol):
     """A learner that also takes the steps of all sub-environments at once, as arrays.
