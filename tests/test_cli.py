@@ -56,7 +56,7 @@ class TestBadInput:
             (["--reward", "fame"], "unknown reward 'fame'; known: multi_semantic, partial"),
             (
                 ["--grammar", "klingon"],
-                "shipped grammars (actions, base, diversity, domains/agriculture",
+                "shipped grammars (actions, base, coco, diversity, ",
             ),
             (["--generator", "dalle"], "unknown generator 'dalle'; known: embedded, sd14"),
             (["--device", "abacus"], "unknown device 'abacus'; known: cpu, cuda"),

@@ -12,7 +12,7 @@ import pytest
 from rldf_gym.grammar import compile_grammar, load_grammar, shipped_grammars
 
 DOMAINS = ("agriculture", "botany", "clothing", "retail", "sports", "transport", "zoology")
-LARGE = ("imagenet", "world", "diversity", *(f"domains/{name}" for name in DOMAINS))
+LARGE = ("imagenet", "coco", "world", "diversity", *(f"domains/{name}" for name in DOMAINS))
 WORDS = Path(__file__).parent / "offensive_words.txt"
 
 

@@ -26,6 +26,7 @@ HINTS: Mapping[str, str] = {
     "bracelet": "jewelry worn around wrist",
     "bulletin board": "hangs wall displays announcements",
     "cabin": "small house wooden",
+    "cake": "baked flour sugar eggs",
     "canal": "long narrow strip water boats irrigation",
     "canister": "metal container dry foods",
     "cape": "sleeveless garment cloak shoulders",
@@ -62,6 +63,7 @@ HINTS: Mapping[str, str] = {
     "lime": "green acid fruit",
     "liquor": "distilled",
     "mansion": "large imposing house",
+    "mouse": "electronic device computer",
     "needle": "sharp pointed implement sewing",
     "pinwheel": "toy spins wind",
     "pin": "small slender pointed wood metal",
@@ -88,6 +90,7 @@ HINTS: Mapping[str, str] = {
 
 SYNONYMS: Mapping[str, str] = {
     "jacuzzi": "hot tub",
+    "potted plant": "houseplant",
     "shower head": "shower",
     "skatepark": "playground",
     "videostore": "shop",

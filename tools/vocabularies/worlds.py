@@ -59,6 +59,7 @@ class Worlds:
         """Return every grammar by its name."""
         return {
             "imagenet": self._imagenet(),
+            "coco": self._coco(),
             "world": self._world(),
             "diversity": self._diversity(),
             **{f"domains/{each.name}": self._domain(each) for each in domains.DOMAINS},
@@ -71,6 +72,7 @@ class Worlds:
             Meanings("base", "noun", self._meant(base.axis("noun").values)),
             Meanings("base", "scene", self._meant(base.axis("scene").values, SCENES)),
             Meanings("imagenet", "noun", self._imagenet_nouns),
+            Meanings("coco", "noun", self._coco_nouns),
             Meanings("world", "noun", self._lvis_nouns),
             Meanings("world", "scene", self._scenes),
             *(
@@ -84,6 +86,11 @@ class Worlds:
         return grouping.named_classes(
             self._wordnet, sources.imagenet_names().words, sources.imagenet_offsets()
         )
+
+    @cached_property
+    def _coco_nouns(self) -> dict[str, int]:
+        """COCO's things but people, whom an axis of their own counts."""
+        return self._meant([word for word in sources.coco_nouns().words if word != "person"])
 
     @cached_property
     def _lvis_nouns(self) -> dict[str, int]:
@@ -168,29 +175,49 @@ class Worlds:
             [movements.credit, "All other words are the project's own."],
         )
 
+    def _coco(self) -> BuiltGrammar:
+        return self._counted_nouns(
+            "coco",
+            "COCO's things, which detectors know, with counts, people and scenes.",
+            self._coco_nouns,
+            self._scenes,
+            [sources.coco_nouns().credit],
+        )
+
     def _domain(self, domain: domains.Domain) -> BuiltGrammar:
-        scenes = {each: self._scenes[each] for each in domain.scenes}
+        return self._counted_nouns(
+            f"domains/{domain.name}",
+            f"{domain.name.capitalize()}: {domain.about} (paper, Fig. 14).",
+            self._domain_nouns(domain),
+            {each: self._scenes[each] for each in domain.scenes},
+            [
+                sources.imagenet_names().credit,
+                sources.imagenet_credit(),
+                sources.lvis_nouns(self._wheels).credit,
+            ],
+        )
+
+    def _counted_nouns(
+        self,
+        name: str,
+        about: str,
+        nouns: Mapping[str, int],
+        scenes: Mapping[str, int],
+        credits: Sequence[str],
+    ) -> BuiltGrammar:
+        """The base world's sentence with other nouns and scenes."""
         sentence: Sentence = [
             "a photo of ",
             FREQUENCY,
             " ",
-            vocabulary_tree(self._wordnet, "noun", self._domain_nouns(domain)),
+            vocabulary_tree(self._wordnet, "noun", nouns),
             " and ",
             DENSITY,
             " people in ",
             vocabulary_tree(self._wordnet, "scene", scenes),
         ]
         return _written(
-            f"domains/{domain.name}",
-            sentence,
-            f"{domain.name.capitalize()}: {domain.about} (paper, Fig. 14).",
-            [
-                sources.imagenet_names().credit,
-                sources.imagenet_credit(),
-                sources.lvis_nouns(self._wheels).credit,
-                sources.places(self._wheels).credit,
-                *WORDNET_NOTICE,
-            ],
+            name, sentence, about, [*credits, sources.places(self._wheels).credit, *WORDNET_NOTICE]
         )
 
     def _domain_nouns(self, domain: domains.Domain) -> dict[str, int]:

@@ -76,9 +76,9 @@ def grammar_from_wordnet(wordnet: WordNet, name: str, depth: int = 2) -> BuiltGr
 def vocabulary_tree(wordnet: WordNet, name: str, words: Mapping[str, int]) -> Vocabulary:
     """Return words in WordNet's tree, so that those of like meaning are neighbours.
 
-    Each word hangs below the hypernyms on its shortest path up, the first of them where there are
-    several; hypernyms with one branch fall away. Of the branches at one place, the one that holds
-    most words comes first.
+    Each word hangs below its hypernyms, the first that WordNet names where there are several;
+    hypernyms with one branch fall away. Of the branches at one place, the one that holds most words
+    comes first.
 
     Args:
         wordnet: Where to read.
@@ -113,10 +113,10 @@ def vocabulary_tree(wordnet: WordNet, name: str, words: Mapping[str, int]) -> Vo
 
 
 def _path_up(wordnet: WordNet, offset: int) -> list[int]:
-    """The offsets from a synset up to the most general one."""
+    """The offsets from a synset up to the most general one, by the first hypernym of each."""
     path = [offset]
     while above := wordnet.at(path[-1]).hypernyms:
-        path.append(min(above, key=lambda each: max(wordnet.taxonomy.ancestors(each).values())))
+        path.append(above[0])
     return path
 
 
