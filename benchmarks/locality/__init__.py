@@ -107,7 +107,9 @@ def report(results: Results) -> Report:
         "between the two with how unlike they are (1 is best, 0 is no order at all). Likeness is "
         "WordNet's path similarity; where the embedded CLIP knows the words, the cosine of its "
         "text embeddings too. The file's order keeps WordNet's tree together, so it has to win "
-        "by WordNet's measure; how far a line can follow a tree is what the figure says. Random: "
+        "by WordNet's measure; how far a line can follow a tree is what the figure says. Where the "
+        "alphabet is near 0, its ratio says little: compare with the greatest of the random "
+        "orders. Random: "
         f"mean of {results.settings['seeds']} orders, and the greatest of them. Neighbours: mean "
         "likeness of values one step apart, for the file's order, the alphabet and random orders.",
         "",
