@@ -39,16 +39,20 @@ def commands() -> list[list[str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_within_the_project_leads_somewhere(page):
-    text = page.read_text()
-    headings = {
-        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    }
-    for link in re.findall(r"\]\(([^)]+)\)", text):
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text()):
         path, _, heading = link.partition("#")
         if "://" not in link:
-            assert not path or (page.parent / path).exists(), link
-            assert not heading or heading in headings, link
+            linked = page.parent / path if path else page
+            assert linked.exists(), link
+            assert not heading or heading in headings(linked), link
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings."""
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    }
 
 
 def test_every_command_and_option_exists():
