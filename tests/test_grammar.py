@@ -478,3 +478,29 @@ def _some_states(grammar: Grammar, count: int) -> np.ndarray:
 def _binary_axes(count: int) -> str:
     rules = "".join(f'axis{i}: "no{i}" | "yes{i}"\n' for i in range(count))
     return f"start: {' '.join(f'axis{i}' for i in range(count))}\n{rules}" + SPACED
+
+
+def test_a_terminal_with_alternatives_is_an_axis_as_a_rule_is():
+    rules = 'start: "a" {0} animal\n{0}: "red" | {1}\n{1}: "navy blue" | "black"\n'
+    rest = 'animal: "dog" | CAT\nCAT: "cat"' + SPACED
+    by_rules = compile_grammar(rules.format("colour", "dark") + rest)
+    by_terminals = compile_grammar(rules.format("COLOUR", "DARK") + rest)
+    assert by_terminals.axis_names == ("COLOUR", "animal")
+    assert by_terminals.axis("COLOUR").values == by_rules.axis("colour").values
+    for state in by_terminals.states():
+        prompt = by_terminals.decode(state)
+        assert prompt == by_rules.decode(state)
+        Lark(by_terminals.source).parse(prompt)
+
+
+@pytest.mark.parametrize(
+    ("lark", "prompt"),
+    [
+        ('start: noun "s"\nnoun: "dog" | "cat"', "dogs"),
+        ('start: colour animal\ncolour: "red" | "blue"\nanimal: "fish" | "bird"', "redfish"),
+        ('start: "a photo of " noun "s"\nnoun: "dog" | "cat"', "a photo of dogs"),
+        ('start: "non-" noun\nnoun: "dog" | "cat"', "non-dog"),
+    ],
+)
+def test_words_may_touch_where_the_file_says_so(lark, prompt):
+    assert compile_grammar(lark).decode([0] * compile_grammar(lark).n_axes) == prompt

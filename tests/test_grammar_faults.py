@@ -63,6 +63,14 @@ FAULTS = {
         'start: "a" [[noun]]\nnoun: "dog" | "cat"' + SPACED,
         ["'noun'", "value '' twice"],
     ),
+    "blanks forgotten": (
+        'start: "a photo of" noun "in" scene\nnoun: "duck" | "dog"\nscene: "park" | "snow"',
+        ["line 1", "'start'", "'a photo ofduck'", '%ignore " "'],
+    ),
+    "blanks forgotten in optional words": (
+        'start: noun ["of" colour]\nnoun: "duck" | "dog"\ncolour: "blue" | "red"',
+        ["line 1", "'start'", "'ofblue'", '%ignore " "'],
+    ),
     "an empty file": ("", ["empty", "start"]),
     "only comments": ("// nothing here\n", ["no rule named start"]),
     "no start": ('noun: "dog" | "cat"', ["no rule named start"]),
@@ -112,10 +120,10 @@ FAULTS = {
     "a range of letters": ('start: noun\nnoun: "a".."z"', ["line 2", "'noun'", "range"]),
     "a template": ('start: two{"a"}\ntwo{x}: x x', ["line 1", "'start'", "template"]),
     "a terminal of several words": (
-        'start: NOUN\nNOUN: "dog" | "cat"',
-        ["line 1", "'start'", "NOUN, which is not one literal"],
+        'start: NOUN\nNOUN: "hot" " dog" | "cat"',
+        ["line 2", "'NOUN'", "more than a list of words"],
     ),
-    "an optional terminal": ('start: "a" NOUN\nNOUN: ["dog"] "s"', ["line 1", "NOUN"]),
+    "an optional terminal": ('start: "a" NOUN\nNOUN: ["dog"] "s"', ["line 2", "NOUN"]),
     "an empty word": ('start: noun\nnoun: "dog" | ""', ["line 2", "'noun'", "empty word"]),
     "blanks that are skipped": (
         'start: "a photo of " noun\nnoun: "dog" | "cat"' + SPACED,
@@ -155,7 +163,7 @@ FAULTS = {
         ["line 2", "'place'", "words and choices in a row"],
     ),
     "an alias that Lark does not allow": (
-        'start: "a" _noun\n_noun: "dog" -> pet | "cat"',
+        'start: "a " _noun\n_noun: "dog" -> pet | "cat"',
         ["line 2", "'_noun'", "alias"],
     ),
     "rules nested beyond reason": (

@@ -7,10 +7,11 @@
   come and go with the choice beside them.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
 
-from lark.grammar import NonTerminal
+from lark.grammar import NonTerminal, Terminal
 
 from rldf_gym.grammar.axes import Phrase, Slot
 from rldf_gym.grammar.source import LarkTree, RuleFile
@@ -21,9 +22,12 @@ def compile_slots(file: RuleFile) -> tuple[Slot, ...]:
     """The places of the sentence, in the order of derivation from ``start``.
 
     Raises:
-        GrammarError: A rule cannot be laid out as a product of axes; names the rule and line.
+        GrammarError: A rule cannot be laid out as a product of axes, or words are joined for want
+            of blanks; names the rule and line.
     """
-    return tuple(_Derivation(file).sentence())
+    slots = tuple(_Derivation(file).sentence())
+    _check_blanks(file, slots)
+    return slots
 
 
 class _Derivation:
@@ -54,8 +58,15 @@ class _Derivation:
                 return self._optional(inner, rule)
             case "value", [NonTerminal() as part]:
                 return self._slots_of_rule(part.name)
+            case "value", [Terminal() as part] if (
+                len(self._vocabulary.of_rule(part.name) or ()) > 1
+            ):
+                return self._slots_of_rule(part.name)
         fixed_text = self._vocabulary.of_tree(tree, rule)
         return [Slot(rule, fixed_text)] if fixed_text else []
+
+    def _is_choice(self, name: str) -> bool:
+        return len(self._vocabulary.of_rule(name) or ()) > 1
 
     def _slots_of_rule(self, name: str) -> list[Slot]:
         if name in self._used:
@@ -106,3 +117,25 @@ class _Derivation:
 
 def _fixed_texts(slots: list[Slot]) -> list[str]:
     return [slot.phrases[0].text for slot in slots]
+
+
+def _check_blanks(file: RuleFile, slots: Sequence[Slot]) -> None:
+    """Reject a file that forgets ``%ignore " "``: Lark would read "a photo ofduck" only.
+
+    A file that writes a blank at the edge of any of its words sees to its blanks itself.
+    """
+    texts = [phrase.text for slot in slots for phrase in slot.phrases]
+    if file.separator or any(text != text.strip() for text in texts):
+        return
+    before = ""
+    for slot in slots:
+        for phrase in slot.phrases if slot.is_axis else ():
+            # The fixed words of an [optional] part stand in front of its value.
+            lead = before + (phrase.text.partition(phrase.value)[0] if phrase.value else "")
+            if lead[-1:].isalnum() and phrase.value[:1].isalnum():
+                raise file.fault(
+                    "start",
+                    f"joins words without a blank, as in {lead + phrase.value!r}: add a line"
+                    ' %ignore " ", or write the blanks into the words, as in "a photo of "',
+                )
+        before = "" if slot.is_axis else before + slot.phrases[0].text

@@ -64,8 +64,8 @@ def find_roles(
             roles[index] = "count" if "people" in roles else "people"
             continue
         target = _counted_among(things, roles, axes, given)
-        if target is None and axes[index].name == "frequency":
-            target = next((i for i, axis in enumerate(axes) if axis.name == "noun"), None)
+        if target is None and axes[index].name.lower() == "frequency":
+            target = next((i for i, axis in enumerate(axes) if axis.name.lower() == "noun"), None)
         if target is not None and target not in counted:
             roles[target], counted[index] = "object", target
         elif is_given:
@@ -111,8 +111,8 @@ def _validate(axes: Sequence[Axis], given: Mapping[str, Role]) -> None:
 
 def _role_alone(axis: Axis) -> Role:
     """Return the role that an axis has by its name or words, whatever stands around it."""
-    if axis.name in _NAMED:
-        return _NAMED[axis.name]
+    if role := _NAMED.get(axis.name.lower()):
+        return role
     return "count" if CountWords.parse(axis.values) else "other"
 
 

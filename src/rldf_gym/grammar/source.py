@@ -51,6 +51,26 @@ class RuleFile:
         """The line, counted from 1, on which a rule is defined."""
         return line_of(self.source, rule)
 
+    def definition(self, name: str) -> LarkTree:
+        """Return what a rule or a named terminal is defined as.
+
+        Raises:
+            GrammarError: A terminal with words in a row or optional ones, whose blanks Lark would
+                not skip, or one that is defined elsewhere.
+        """
+        if name in self.rules:
+            return self.rules[name]
+        tree = self.terminals.get(name)
+        parts = () if tree is None else tuple(tree.iter_subtrees())
+        in_a_row = any(part.data == "expansion" and len(part.children) > 1 for part in parts)
+        if tree is None or in_a_row or any(part.data == "maybe" for part in parts):
+            raise self.fault(
+                name,
+                "is a terminal that is more than a list of words; write a rule for it instead,"
+                " with a name in small letters",
+            )
+        return tree
+
     def fault(self, rule: str, complaint: str, line: int | None = None) -> GrammarError:
         """The error that says what is wrong with a rule, and on which line."""
         where = self.line(rule) if line is None else line

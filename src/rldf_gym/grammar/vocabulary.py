@@ -30,13 +30,13 @@ class Vocabulary:
         self._known: dict[str, tuple[Phrase, ...] | None] = {}
 
     def of_rule(self, name: str) -> tuple[Phrase, ...] | None:
-        """All that a rule can say, or None if it is more than a list of words.
+        """All that a rule or a named terminal can say, or None if it is more than a list of words.
 
         Raises:
             GrammarError: One of its values stands twice, or is not plain words.
         """
         if name not in self._known:
-            phrases = self.of_tree(self._file.rules[name], name)
+            phrases = self.of_tree(self._file.definition(name), name)
             self._known[name] = None if phrases is None else self.distinct(phrases, name)
         return self._known[name]
 
@@ -53,12 +53,12 @@ class Vocabulary:
                 return self._row([self.of_tree(part, rule) for part in parts], rule)
             case ("maybe", [inner]) | ("expr", [inner, "?"]):
                 return _concatenated([self._row([], rule), self.of_tree(inner, rule)])
-            case "value", [NonTerminal() as below]:
+            case "value", [NonTerminal() | Terminal() as below]:
                 return _grouped(self.of_rule(below.name), below.name)
-            case "value", [Terminal() as terminal]:
-                return (self._terminal(terminal.name, rule),)
             case "value", [Tree(data="literal", children=[Token() as literal])]:
                 return (self._literal(literal, rule),)
+            case "value", [Tree() as nested]:  # a terminal inside a terminal
+                return self.of_tree(nested, rule)
             case "expr", [_, operator, *_]:
                 raise self._file.fault(
                     rule,
@@ -108,16 +108,6 @@ class Vocabulary:
         text = self.join([word.text for word in words], rule)
         line = words[0].line if words else self._file.line(rule)
         return (Phrase(text, text, None, (), line),)
-
-    def _terminal(self, name: str, rule: str) -> Phrase:
-        node = self._file.terminals.get(name)
-        while isinstance(node, Tree) and len(node.children) == 1 and node.data != "maybe":
-            node = node.children[0]
-        if not isinstance(node, Token):
-            raise self._file.fault(
-                rule, f"uses {name}, which is not one literal; write its choices out in a rule"
-            )
-        return self._literal(node, rule)
 
     def _literal(self, literal: Token, rule: str) -> Phrase:
         word = _ESCAPED.sub(r"\1", literal[1:-1])
