@@ -7,6 +7,7 @@ from pathlib import Path
 import gymnasium as gym
 import pytest
 import yaml
+from painted_world import painted_arguments
 
 import rldf_gym
 from rldf_agents import cli
@@ -83,3 +84,13 @@ def test_the_hooks_run_the_commands_of_the_makefile():
     for hook in repository["hooks"]:
         command = hook["entry"].replace(".venv/bin", "$(BIN)").removesuffix(" --fix")
         assert command in makefile
+
+
+def test_the_learner_learns_from_the_environment():
+    from my_learner import Greedy
+
+    env = gym.make("RLDF-v0", **painted_arguments())
+    learner = Greedy(env.observation_space, env.action_space)
+    learner.learn(env, 60, seed=0)
+    assert learner.counts.sum() == 60
+    assert env.action_space.contains(learner.predict(env.reset()[0])[0])
