@@ -10,7 +10,7 @@ from stable_baselines3 import DQN
 import rldf_gym
 from rldf_agents.sb3 import CallbackBridge, make_model
 from rldf_agents.statistics import StatisticsRecorder
-from rldf_gym.actions import FlattenAction
+from rldf_gym.wrappers import FlattenAction
 
 
 def main(

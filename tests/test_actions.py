@@ -8,35 +8,31 @@ from hypothesis import strategies as st
 from painted_world import painted_arguments
 
 from rldf_gym.actions import (
-    BACK,
     DOWN,
-    FORTH,
-    STAY,
     UP,
     AxisMode,
-    FlattenAction,
     JointMode,
-    VectorFlattenAction,
     make_action_mode,
 )
 from rldf_gym.errors import RLDFError
+from rldf_gym.wrappers import FlattenAction, VectorFlattenAction
 
 
 @given(st.integers(0, 3), st.sampled_from([DOWN, UP]))
 def test_axis_mode_moves_one_axis(axis, direction):
-    moves = AxisMode(4).moves(np.array([axis, direction]))
+    moves = AxisMode(4).decode(np.array([axis, direction]))
     assert list(moves) == [(axis, 1 if direction == UP else -1)]
 
 
 def test_joint_mode_moves_every_axis_that_does_not_stay():
-    moves = JointMode(4).moves(np.array([BACK, STAY, FORTH, STAY]))
+    moves = JointMode(4).decode(np.array([0, 1, 2, 1]))
     assert list(moves) == [(0, -1), (2, 1)]
 
 
 @pytest.mark.parametrize("mode", [AxisMode(4), JointMode(4)])
 def test_every_action_of_the_space_is_understood(mode):
     for _ in range(200):
-        list(mode.moves(mode.space.sample()))
+        list(mode.decode(mode.space.sample()))
 
 
 @pytest.mark.parametrize("mode", [AxisMode(2), JointMode(2)])
@@ -47,18 +43,18 @@ def test_every_action_of_the_space_is_understood(mode):
 )
 def test_what_is_outside_the_space_is_refused_with_the_space(mode, action):
     with pytest.raises(InvalidAction, match="MultiDiscrete"):
-        list(mode.moves(action))
+        list(mode.decode(action))
 
 
 @pytest.mark.parametrize("mode", [AxisMode(4), JointMode(4)])
 def test_changes_of_many_actions_are_the_moves_of_each(mode):
     mode.space.seed(0)
     actions = np.stack([mode.space.sample() for _ in range(200)])
-    changes = mode.changes(actions)
+    changes = mode.decode_batch(actions)
     assert changes.dtype == np.int64
     for action, change in zip(actions, changes, strict=True):
         assert [(axis, by) for axis, by in enumerate(change.tolist()) if by] == list(
-            mode.moves(action)
+            mode.decode(action)
         )
 
 
@@ -70,7 +66,7 @@ def test_changes_of_many_actions_are_the_moves_of_each(mode):
 )
 def test_many_actions_are_refused_if_one_is_outside_the_space(mode, actions):
     with pytest.raises(InvalidAction, match="MultiDiscrete"):
-        mode.changes(actions)
+        mode.decode_batch(actions)
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():

@@ -12,7 +12,7 @@ from rldf_gym.atlas import Atlas, AtlasError, default_path
 from rldf_gym.atlas import atlas as atlas_module
 from rldf_gym.goal import infer_goal
 from rldf_gym.perception import Reading
-from rldf_gym.rewards import clip, coarse_gain, fine_gain, multi_semantic, partial_semantic
+from rldf_gym.rewards import REWARDS, RewardError
 from rldf_gym.store import Store
 
 GOAL = [1, 5, 1, 3]
@@ -56,18 +56,7 @@ def test_the_best_state_for_the_picture_of_a_state_is_that_state(whole, index):
 
 def rewards_of(whole: Atlas, goal, reward: str) -> np.ndarray:
     """The reward of every state as the environment's own functions give it, one by one."""
-    rewards = []
-    for row, values in enumerate(whole.file.values):
-        fine = int(fine_gain(values, goal.state, whole.grammar))
-        coarse = int(coarse_gain(values, goal.state, whole.grammar))
-        rewards.append(
-            {
-                "multi_semantic": multi_semantic(fine, coarse),
-                "partial_semantic": partial_semantic(coarse),
-                "clip": float(clip(whole.file.embeddings(row, row + 1)[0], goal.reading.embedding)),
-            }[reward]
-        )
-    return np.array(rewards)
+    return np.concatenate([REWARDS[reward](one, goal) for one in whole.file.readings(1)])
 
 
 @pytest.mark.parametrize("reward", ["multi_semantic", "partial_semantic", "clip"])
@@ -88,9 +77,9 @@ def test_where_rewards_are_equal_the_more_similar_picture_comes_first(whole):
 
 def test_a_search_in_parts_finds_the_same(whole, monkeypatch):
     goal = goal_of(GOAL)
-    at_once = whole.similarity(goal.reading.embedding)
+    at_once = [match.prompt for match in whole.search(goal, "clip", k=50)]
     monkeypatch.setattr(atlas_module, "_ROWS_AT_ONCE", 7)
-    assert np.allclose(whole.similarity(goal.reading.embedding), at_once)
+    assert [match.prompt for match in whole.search(goal, "clip", k=50)] == at_once
 
 
 def test_more_matches_than_states_are_all_states(whole):
@@ -98,8 +87,17 @@ def test_more_matches_than_states_are_all_states(whole):
 
 
 def test_an_unknown_reward_is_refused(whole):
-    with pytest.raises(AtlasError, match=r"fame.*multi_semantic"):
+    with pytest.raises(RewardError, match=r"fame.*multi_semantic"):
         whole.search(goal_of(GOAL), "fame")
+
+
+def test_a_search_takes_any_reward_function(whole):
+    def least_dogs(readings, goal):
+        return np.where(readings.values[:, 1] == 5, -1.0, readings.values[:, 3])
+
+    found = whole.search(goal_of(GOAL), least_dogs, k=60)
+    assert {match.score for match in found} == {7.0, 6.0}
+    assert all(match.state[1] != 5 for match in found)
 
 
 def test_a_build_draws_only_what_the_store_has_not(tmp_path):
@@ -130,12 +128,12 @@ def test_a_build_holds_no_more_than_a_batch_of_embeddings_in_memory(tmp_path, mo
     world, n_floats = painted_world(), 4096
     nothing = np.zeros(world.grammar.n_axes, np.int64)
 
-    def each_reading(indices):
+    def evaluate(indices):
         for index in indices:
             embedding = np.full(n_floats, index, np.float32)
-            yield Reading(nothing, nothing.astype(np.float32), embedding)
+            yield [Reading(nothing, nothing.astype(np.float32), embedding)]
 
-    monkeypatch.setattr(world, "each_reading", each_reading)
+    monkeypatch.setattr(world, "evaluate", evaluate)
     tracemalloc.start()
     try:
         atlas = Atlas.build(world, tmp_path / "atlas.safetensors")

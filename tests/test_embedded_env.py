@@ -15,7 +15,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_of_sb3
 
 import rldf_gym.actions
 import rldf_gym.rewards
-import rldf_gym.vector.rewards
+import rldf_gym.wrappers
 from rldf_gym.generation import GenerationError
 from rldf_gym.goal import LowConfidenceWarning, load_picture
 
@@ -93,7 +93,7 @@ def test_the_other_grammars_that_ship_are_drawn_and_read(grammar, store):
     env.reset(seed=0)
     _, reward, _, _, info = env.step(env.action_space.sample())
     assert np.isfinite(reward)
-    assert info["reading"].values.shape == (env.unwrapped.grammar.n_axes,)
+    assert info["values"].shape == (env.unwrapped.grammar.n_axes,)
 
 
 def test_an_empty_picture_is_read_as_well_as_it_can_be_with_a_warning(env):
@@ -122,7 +122,7 @@ def test_a_second_run_draws_nothing_and_imports_no_torch(tmp_path):
     assert second[2:] == [0, False]
 
 
-@pytest.mark.parametrize("module", [rldf_gym.rewards, rldf_gym.vector.rewards, rldf_gym.actions])
+@pytest.mark.parametrize("module", [rldf_gym.rewards, rldf_gym.wrappers])
 def test_the_examples_in_the_docstrings_run(module, store, monkeypatch):
     monkeypatch.setenv("RLDF_STORE", str(store))
     results = doctest.testmod(module)

@@ -179,7 +179,9 @@ def test_info_tells_what_is_read_and_how_far_the_goal_is(env):
     _, info = env.reset(options={"state": [1, 5, 0, 1]})
     assert set(info) == {
         "prompt",
-        "reading",
+        "values",
+        "confidence",
+        "embedding",
         "fine",
         "coarse",
         "distance",
@@ -189,7 +191,7 @@ def test_info_tells_what_is_read_and_how_far_the_goal_is(env):
         "states_seen",
     }
     assert info["prompt"] == "a photo of many dog and no people in farm"
-    assert info["reading"].values.tolist() == [1, 5, 0, 1]
+    assert info["values"].tolist() == [1, 5, 0, 1]
     assert (info["fine"], info["coarse"], info["distance"]) == (2, 0, 3)
 
 
@@ -329,7 +331,7 @@ def test_a_generator_that_fails_leaves_the_environment_where_it_was():
         ({"generator": "embedded", "device": "abacus"}, RLDFError, "abacus"),
         ({"reward": "cosine"}, RLDFError, "multi_semantic"),
         ({"action_mode": "diagonal"}, RLDFError, "joint"),
-        ({"stop_at": "goal"}, RLDFError, "'goal_state', 'match', None"),
+        ({"stop_at": "goal"}, RLDFError, "'goal_state', 'match', 'unrecognised', None"),
         ({"generation_seed": -1}, RLDFError, "generation_seed"),
     ],
     ids=str,

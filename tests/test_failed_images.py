@@ -89,7 +89,7 @@ def test_a_refused_neighbour_does_not_stop_prefetching():
     world = squeamish_world(prefetch="neighbours")
     with pytest.warns(UnavailablePictureWarning):
         world.readings(AMONG_OTHERS[:1])
-    assert world.prefetched > 0
+    assert world.counts.prefetched > 0
     drawn = world.generations
     assert (world.readings(AMONG_OTHERS[1])[0].values == -1).all()
     assert world.generations == drawn

@@ -217,7 +217,7 @@ class TestSyntheticWorld:
         for state in np.random.default_rng(0).integers(10, size=(30, 6)):
             _, info = env.reset(options={"state": state})
             shown = arguments["generator"].shown(state)
-            assert info["reading"].values.tolist() == shown.tolist()
+            assert info["values"].tolist() == shown.tolist()
 
     def test_its_seed_decides_what_is_misread(self):
         grammar = synthetic_grammar()

@@ -13,7 +13,7 @@ from rldf_agents import AgentError
 from rldf_agents.callbacks import Checkpoint, ProgressBar
 from rldf_agents.sb3 import PRESETS, CallbackBridge, make_model
 from rldf_agents.statistics import StatisticsRecorder
-from rldf_gym.actions import FlattenAction
+from rldf_gym.wrappers import FlattenAction
 
 gym.register_envs(rldf_gym)
 

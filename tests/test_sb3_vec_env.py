@@ -15,12 +15,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormali
 
 from rldf_agents.errors import AgentError
 from rldf_agents.sb3_vec_env import SB3VecEnv
-from rldf_gym.actions import VectorFlattenAction
+from rldf_gym.wrappers import VectorFlattenAction
 
 BASE = load_grammar("base")
 GOAL = [1, 5, 1, 3]
 NOUN_UP, SCENE_DOWN = [1, 1], [3, 0]
-SHARED_COUNTERS = {"generations", "states_seen", "reading"}
+SHARED_COUNTERS = {"generations", "states_seen"}
 
 
 def make_gymnasium(num_envs: int = 3, **arguments) -> gym.vector.VectorEnv:
@@ -39,10 +39,11 @@ def make(num_envs: int = 3, **arguments) -> SB3VecEnv:
 def told(infos: list[dict]) -> list[dict]:
     """What sub-environments do not share, in comparable form."""
     comparable = [{k: v for k, v in info.items() if k not in SHARED_COUNTERS} for info in infos]
-    for info in comparable:
-        if "terminal_observation" in info:
-            info["terminal_observation"] = info["terminal_observation"].tolist()
-    return comparable
+    arrays = np.ndarray
+    return [
+        {key: v.tolist() if isinstance(v, arrays) else v for key, v in info.items()}
+        for info in comparable
+    ]
 
 
 @pytest.mark.parametrize("arguments", [{}, {"reward": "clip"}, {"action_mode": "joint"}], ids=str)

@@ -20,9 +20,9 @@ import json, pathlib, sys, warnings
 import gymnasium as gym
 import rldf_gym
 from rldf_gym.generation import DiffusersGenerator, GeneratorPreset
-from rldf_gym.goal import GuessWarning
+from rldf_gym.goal import LowConfidenceWarning
 
-warnings.simplefilter("ignore", GuessWarning)
+warnings.simplefilter("ignore", LowConfidenceWarning)
 folder = pathlib.Path(sys.argv[1])
 generator = DiffusersGenerator(
     "tiny",
@@ -48,7 +48,7 @@ env = gym.make("RLDF-v0", **arguments)
 _, info = env.reset(seed=0)
 for action in actions:
     state, reward, terminated, _, info = env.step(action)
-    told.append([state.tolist(), reward, info["reading"].values.tolist(), int(env.render().sum())])
+    told.append([state.tolist(), reward, info["values"].tolist(), int(env.render().sum())])
 print(json.dumps({
     "told": told,
     "goal": env.unwrapped.goal.prompt,
@@ -66,7 +66,7 @@ envs = gym.make_vec("RLDF-v0", num_envs=2, **arguments)
 envs.reset(seed=[0, 0])
 for action in actions:
     states, rewards, _, _, infos = envs.step([action] * 2)
-    values = [reading.values.tolist() for reading in infos["reading"]]
+    values = infos["values"].tolist()
     pictures = [int(picture.sum()) for picture in envs.render()]
     told.append([list(each) for each in zip(states.tolist(), rewards, values, pictures)])
 print(json.dumps({

@@ -1,6 +1,5 @@
 """The vector environment against Gymnasium's own vectorization of the single one."""
 
-import dataclasses
 import functools
 import warnings
 
@@ -14,14 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_world import PaintedGenerator, load_grammar, paint, painted_arguments
 
-import rldf_gym.env
-import rldf_gym.evaluator
-import rldf_gym.vector.rewards
-import rldf_gym.vector.state_table
+import rldf_gym.state_table
 from rldf_gym.actions import DOWN, UP
 from rldf_gym.errors import RLDFError
 from rldf_gym.grammar import compile_grammar
-from rldf_gym.perception import Reading
 from rldf_gym.vector import RLDFVectorEnv
 
 BASE = load_grammar("base")
@@ -77,8 +72,6 @@ def assert_same(one, other, path: str = "") -> None:
                 assert_same(each, twin, f"{path}[]")
         else:
             assert np.array_equal(one, other), path
-    elif isinstance(one, Reading):
-        assert_same(dataclasses.asdict(one), dataclasses.asdict(other), path)
     else:
         assert one == other, path
 
@@ -121,7 +114,7 @@ def test_it_walks_the_same_way_for_many_episodes(action_mode, autoreset_mode):
 
 
 def test_it_walks_the_same_way_in_a_world_too_large_for_a_dense_table(monkeypatch):
-    monkeypatch.setattr(rldf_gym.vector.state_table, "MOST_DENSE_STATES", SMALL.n_states - 1)
+    monkeypatch.setattr(rldf_gym.state_table, "MOST_DENSE_STATES", SMALL.n_states - 1)
     arguments = painted_arguments(SMALL, target=(1, 1, 1, 2))
     twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)
     envs = gym.make_vec("RLDF-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
@@ -130,23 +123,29 @@ def test_it_walks_the_same_way_in_a_world_too_large_for_a_dense_table(monkeypatc
 
 @pytest.mark.parametrize("n_dense", [10_000_000, 0])
 def test_it_walks_the_same_way_where_there_is_more_to_see_than_it_remembers(monkeypatch, n_dense):
-    monkeypatch.setattr(rldf_gym.vector.state_table, "MOST_DENSE_STATES", n_dense)
-    for module in (
-        rldf_gym.vector.state_table,
-        rldf_gym.vector.rewards,
-        rldf_gym.env,
-        rldf_gym.evaluator,
-    ):
-        monkeypatch.setattr(module, "MOST_REMEMBERED", 7)
+    monkeypatch.setattr(rldf_gym.state_table, "MOST_DENSE_STATES", n_dense)
+    monkeypatch.setattr(rldf_gym.state_table, "MOST_ROWS", 7)
     arguments = painted_arguments(SMALL, target=(1, 1, 1, 2)) | {"reward": "clip"}
     twins = make_sync(3, AutoresetMode.SAME_STEP, **arguments)
     envs = gym.make_vec("RLDF-v0", 3, autoreset_mode=AutoresetMode.SAME_STEP, **arguments)
+    visited: set[str] = set()
+    for each in twins.envs:
+        monkeypatch.setattr(each.unwrapped, "_info", remembering(each.unwrapped._info, visited))
     assert_same_walk(envs, twins, seed=0, n_steps=60)
     infos = envs.reset(seed=1)[1]
     twins.reset(seed=1)
-    seen = set().union(*(each.unwrapped._seen for each in twins.envs))
-    assert infos["states_seen"].tolist() == [len(seen)] * 3
-    assert all(len(each.unwrapped._places) <= 7 for each in twins.envs)
+    assert infos["states_seen"].tolist() == [len(visited)] * 3
+    tables = [each.unwrapped._table for each in (envs, *twins.envs)]
+    assert all(table._n_rows <= 7 and len(table.visits) <= 7 for table in tables)
+
+
+def remembering(info_of, prompts: set[str]):
+    def remember(visit):
+        info = info_of(visit)
+        prompts.add(info["prompt"])
+        return info
+
+    return remember
 
 
 def test_it_walks_the_same_way_after_another_target(envs):
@@ -379,15 +378,14 @@ def test_what_is_missing_is_drawn_in_one_batch_each_picture_once():
     assert [len(batch) for batch in generator.calls] == [3, 1]
 
 
-def test_the_end_and_the_new_start_of_episodes_are_drawn_in_one_batch():
+def test_the_ends_of_episodes_are_generated_in_one_batch_and_the_new_starts_in_another():
     generator = PaintedGenerator(BASE)
     envs = make(2, generator=generator, autoreset_mode="SameStep", max_episode_steps=1)
     envs.reset(seed=0, options={"state": [0, 0, 0, 0]})
     _, infos = envs.reset(seed=0, options={"state": [0, 0, 0, 0]})
     *_, infos = envs.step([[NOUN, UP], [SCENE, UP]])
-    assert [len(batch) for batch in generator.calls] == [1, 4]
     ends, starts = infos["final_info"]["prompt"], infos["prompt"]
-    assert set(generator.calls[1]) == {*ends, *starts}
+    assert [set(batch) for batch in generator.calls[1:]] == [set(ends), set(starts)]
 
 
 def test_counters_count_for_all_sub_environments_together(tmp_path):

@@ -1,4 +1,6 @@
-"""The vector reward wrappers against the single ones, sub-environment by sub-environment."""
+"""Rewards of the vector environment against those of single environments."""
+
+import functools
 
 import gymnasium as gym
 import numpy as np
@@ -12,15 +14,10 @@ from painted_world import (
     painted_perception,
 )
 
-from rldf_gym.grammar import compile_grammar
-from rldf_gym.rewards import REWARDS, RewardError, UnrecognisedPenalty
-from rldf_gym.vector.rewards import (
-    VECTOR_REWARDS,
-    VectorClipReward,
-    VectorMultiSemanticReward,
-    VectorPartialSemanticReward,
-    VectorUnrecognisedPenalty,
-)
+from rldf_gym.goal import Goal
+from rldf_gym.perception import Readings
+from rldf_gym.rewards import REWARDS, UnrecognisedPenalty, multi_semantic
+from rldf_gym.wrappers import ReadingReward, VectorReadingReward
 
 BASE = load_grammar("base")  # frequency, noun, density, scene
 GOAL = [1, 5, 1, 3]
@@ -57,15 +54,12 @@ def test_clip_compares_with_the_new_target_after_a_reset():
 
 
 def test_the_papers_constants_can_be_chosen():
-    envs = VectorMultiSemanticReward(make(reward=None), c=2.0, c_s=10.0)
+    envs = make(reward=functools.partial(multi_semantic, c=2.0, c_s=10.0))
     envs.reset(seed=0, options={"state": STARTS})
     assert envs.step([FREQUENCY_UP, SCENE_UP])[1].tolist() == [16.0, 10.0]
-    envs = VectorPartialSemanticReward(make(reward=None), c_s=0.5)
-    envs.reset(seed=0, options={"state": STARTS})
-    assert envs.step([FREQUENCY_UP, FREQUENCY_UP])[1].tolist() == [0.5, -0.5]
 
 
-@pytest.mark.parametrize("name", VECTOR_REWARDS)
+@pytest.mark.parametrize("name", REWARDS)
 def test_a_step_that_only_resets_is_worth_nothing(name):
     envs = make(reward=name, max_episode_steps=1)
     envs.reset(seed=0, options={"state": STARTS})
@@ -91,7 +85,7 @@ def test_the_last_picture_of_an_episode_is_rewarded_not_the_first_of_the_next():
     assert infos["fine"][0] < 3
 
 
-@pytest.mark.parametrize("name", VECTOR_REWARDS)
+@pytest.mark.parametrize("name", REWARDS)
 def test_every_reward_is_a_fresh_float64_array(name):
     envs = make(reward=name)
     envs.reset(seed=0, options={"state": STARTS})
@@ -102,38 +96,57 @@ def test_every_reward_is_a_fresh_float64_array(name):
     assert np.array_equal(rewards, before)
 
 
-def test_the_names_are_those_of_the_single_rewards():
-    assert dict(VECTOR_REWARDS) == {
-        "multi_semantic": VectorMultiSemanticReward,
-        "partial_semantic": VectorPartialSemanticReward,
-        "clip": VectorClipReward,
-    }
-    assert VECTOR_REWARDS.keys() == REWARDS.keys()
+class Doubled:
+    """A reward that nobody registered: twice the gain of axis 0, less the scene's label."""
+
+    def __call__(self, readings: Readings, goal: Goal) -> np.ndarray:
+        right = readings.values[:, 0] == goal.state[0]
+        return 2.0 * right - readings.values[:, -1]
 
 
-def test_an_unknown_reward_is_refused_with_the_known_ones():
-    with pytest.raises(
-        RewardError, match=r"'cosine'; known: multi_semantic, partial_semantic, clip"
-    ):
-        make(reward="cosine")
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize("vectorization_mode", ["vector_entry_point", "sync"])
+def test_the_vector_wrapper_gives_the_rewards_of_single_wrapped_environments(
+    mode, vectorization_mode
+):
+    arguments = painted_arguments(target=GOAL)
 
+    def make_one():
+        return ReadingReward(gym.make("RLDF-v0", max_episode_steps=3, **arguments), Doubled())
 
-def test_partial_semantic_is_refused_where_there_is_no_scene():
-    grammar = compile_grammar(
-        'start: "a photo of " frequency " " noun " and " density " people"\n'
-        'frequency: "one" | "many"\nnoun: "dog" | "car"\ndensity: "no" | "many"\n',
-        "sceneless",
+    keywords = {"autoreset_mode": mode}
+    if vectorization_mode == "sync":
+        keywords = {"vector_kwargs": keywords}
+    envs = gym.make_vec(
+        "RLDF-v0",
+        2,
+        vectorization_mode=vectorization_mode,
+        max_episode_steps=3,
+        **keywords,
+        **arguments,
     )
-    envs = gym.make_vec("CartPole-v1", 2, vectorization_mode="vector_entry_point")
-    envs.grammar = grammar
-    with pytest.raises(RewardError, match="'sceneless' has none"):
-        VectorPartialSemanticReward(envs)
+    assert_same_steps(
+        VectorReadingReward(envs, Doubled()),
+        SyncVectorEnv([make_one] * 2, autoreset_mode=mode),
+        [[[0, 1], [3, 1]], [[3, 1], [0, 1]], [[1, 1], [3, 0]]] * 3,
+    )
 
 
-def test_other_vectorizations_are_told_to_wrap_each_sub_environment():
-    envs = make(vectorization_mode="sync")
-    with pytest.raises(RewardError, match=r"around each\s+sub-environment"):
-        VectorClipReward(envs)
+def assert_same_steps(envs, twins, steps) -> int:
+    """Step both, and reset what ended where they do not; return the number of episodes."""
+    for each in (envs, twins):
+        each.reset(seed=0, options={"state": [0, 4, 0, 0]})
+    n_ended = 0
+    for actions in np.array(steps):
+        result, expected = envs.step(actions), twins.step(actions)
+        for one, other in zip(result[:4], expected[:4], strict=True):
+            assert np.array_equal(one, other)
+        ended = result[2] | result[3]
+        n_ended += int(ended.sum())
+        if ended.any() and twins.metadata["autoreset_mode"] is AutoresetMode.DISABLED:
+            for each in (envs, twins):
+                each.reset(options={"reset_mask": ended})
+    return n_ended
 
 
 def blank_arguments() -> dict:
@@ -150,33 +163,17 @@ def blank_arguments() -> dict:
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 @pytest.mark.parametrize("terminal", [False, True])
 def test_unrecognised_pictures_cost_and_end_what_they_do_in_single_environments(terminal, mode):
-    arguments = blank_arguments()
-
-    def make_one():
-        env = gym.make("RLDF-v0", **arguments)
-        return UnrecognisedPenalty(env, penalty=5.0, terminal=terminal)
-
+    arguments = blank_arguments() | {"reward": UnrecognisedPenalty(penalty=5.0)}
+    arguments["stop_at"] = ("goal_state", "unrecognised") if terminal else "goal_state"
     envs = gym.make_vec("RLDF-v0", 2, autoreset_mode=mode, **arguments)
-    envs = VectorUnrecognisedPenalty(envs, penalty=5.0, terminal=terminal)
-    twins = SyncVectorEnv([make_one] * 2, autoreset_mode=mode)
-    for each in (envs, twins):
-        each.reset(seed=0, options={"state": [0, 4, 0, 0]})
-    n_ended = 0
-    for actions in ([[1, 1], [1, 0]], [[1, 1], [1, 1]], [[1, 0], [1, 0]], [[1, 1], [1, 1]]):
-        result, expected = envs.step(actions), twins.step(actions)
-        for one, other in zip(result[:4], expected[:4], strict=True):
-            assert np.array_equal(one, other)
-        ended = result[2] | result[3]
-        n_ended += ended.sum()
-        if ended.any() and mode is AutoresetMode.DISABLED:
-            for each in (envs, twins):
-                each.reset(options={"reset_mask": ended})
-    assert (n_ended > 0) == terminal
+    twins = SyncVectorEnv([lambda: gym.make("RLDF-v0", **arguments)] * 2, autoreset_mode=mode)
+    steps = [[[1, 1], [1, 0]], [[1, 1], [1, 1]], [[1, 0], [1, 0]], [[1, 1], [1, 1]]]
+    assert (assert_same_steps(envs, twins, steps) > 0) == terminal
 
 
 def test_a_picture_in_which_something_is_recognised_costs_nothing():
-    envs = gym.make_vec("RLDF-v0", 2, **blank_arguments())
-    envs = VectorUnrecognisedPenalty(envs, penalty=5.0, terminal=True)
+    arguments = blank_arguments() | {"stop_at": ("goal_state", "unrecognised")}
+    envs = gym.make_vec("RLDF-v0", 2, reward=UnrecognisedPenalty(penalty=5.0), **arguments)
     envs.reset(seed=0, options={"state": [0, 3, 0, 0]})
     _, rewards, terminations, _, _ = envs.step([[1, 1], [1, 0]])
     assert (rewards > -5.0).all()

@@ -6,7 +6,7 @@ import typer
 from task import make_env, one_hot, report
 from torch import nn
 
-from rldf_gym.actions import FlattenAction
+from rldf_gym.wrappers import FlattenAction
 
 
 def main(

@@ -14,7 +14,7 @@ from tianshou.env import DummyVectorEnv
 from tianshou.trainer import OffPolicyTrainerParams
 from tianshou.utils.net.common import Net
 
-from rldf_gym.actions import FlattenAction
+from rldf_gym.wrappers import FlattenAction
 
 
 def main(steps: int = 600, seed: int = 0, store: str = "default") -> tuple[float, float]:

@@ -13,7 +13,7 @@ from torchrl.envs import GymWrapper, InitTracker, TransformedEnv
 from torchrl.modules import MLP, EGreedyModule, QValueActor
 from torchrl.objectives import DQNLoss, HardUpdate
 
-from rldf_gym.actions import FlattenAction
+from rldf_gym.wrappers import FlattenAction
 
 
 def main(steps: int = 600, seed: int = 0, store: str = "default") -> tuple[float, float]:

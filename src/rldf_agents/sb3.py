@@ -36,7 +36,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from rldf_agents.callbacks import Checkpoint, ProgressBar, requests_stop
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Episode, Step, Transition
-from rldf_gym.actions import FlattenAction
+from rldf_gym.wrappers import FlattenAction
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def make_model(
     """Return a new SB3 model for an environment, on the CPU: these networks are tiny.
 
     DQN and QR-DQN take numbered actions only: a single environment with MultiDiscrete actions is
-    wrapped in ``rldf_gym.actions.FlattenAction``, and ``predict`` gives numbers too. Load such a
+    wrapped in ``rldf_gym.wrappers.FlattenAction``, and ``predict`` gives numbers too. Load such a
     model as ``DQN.load(path, env=FlattenAction(env))``.
 
     Args:
@@ -113,7 +113,7 @@ def make_model(
         if isinstance(env, VecEnv):
             raise AgentError(
                 f"{name} takes numbered actions, the VecEnv has {env.action_space}: make it of "
-                "environments wrapped in rldf_gym.actions.FlattenAction or VectorFlattenAction"
+                "environments wrapped in rldf_gym.wrappers.FlattenAction or VectorFlattenAction"
             )
         env = FlattenAction(env)
     # SB3 writes into policy_kwargs, which must not change the preset.

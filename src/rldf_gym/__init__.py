@@ -19,7 +19,7 @@ bound_spinning()
 
 gym.register(
     id="RLDF-v0",
-    entry_point="rldf_gym.env:make_env",
-    vector_entry_point="rldf_gym.vector:make_vector_env",
+    entry_point="rldf_gym.env:RLDFEnv",
+    vector_entry_point="rldf_gym.vector:RLDFVectorEnv",
     max_episode_steps=100,
 )

@@ -44,49 +44,47 @@ def batch_size(generator: Fingerprinted) -> int:
     return min(chosen, _SIZES_THAT_FIT.get(generator.fingerprint, chosen))
 
 
-def in_batches(
-    items: Sequence[int],
-    generator: Fingerprinted,
-    work: Callable[[Sequence[int]], Result],
-    fill: Callable[[Sequence[int], int], Sequence[int]] | None = None,
-) -> Iterator[tuple[Sequence[int], Sequence[int], Result]]:
-    """Work through items in batches, halving the batch when memory runs out.
+def shrink_batches(generator: Fingerprinted, size: int, error: Exception) -> bool:
+    """Halve a generator's batches, after an error in a batch of that size.
 
-    The size that worked is remembered for the generator until the process ends.
+    The new size is remembered until the process ends.
+
+    Returns:
+        Whether that can help: False for a batch of one, or an error that is not about memory.
+    """
+    if size == 1 or not is_out_of_memory(error):
+        return False
+    _SIZES_THAT_FIT[generator.fingerprint] = size // 2
+    return True
+
+
+def in_batches(
+    items: Sequence[int], generator: Fingerprinted, work: Callable[[Sequence[int]], Result]
+) -> Iterator[Result]:
+    """Work through items in batches, halving the batch when memory runs out.
 
     Args:
         items: what is to be done.
         generator: what it is done with.
         work: does a batch.
-        fill: what else to do along with some items, at most so many.
 
     Yields:
-        The items of a batch, what it was filled with, and what came of both together.
+        The result of each batch.
 
     Raises:
         MemoryError: memory does not suffice for a single one; or torch's own error.
     """
     done = 0
     while done < len(items):
-        size = batch_size(generator)
-        asked = items[done : done + size]
-        extra = () if fill is None else fill(asked, size - len(asked))
-        results = _if_it_fits(work, [*asked, *extra])
-        if results:
-            done += len(asked)
-            yield asked, extra, results[0]
-        else:
-            _SIZES_THAT_FIT[generator.fingerprint] = (len(asked) + len(extra)) // 2
-
-
-def _if_it_fits(work: Callable[[Sequence[int]], Result], batch: Sequence[int]) -> list[Result]:
-    """The one result, or none where memory ran out; what the failure held is free on return."""
-    try:
-        return [work(batch)]
-    except (MemoryError, RuntimeError) as error:
-        if len(batch) == 1 or not is_out_of_memory(error):
-            raise
-        return []
+        batch = items[done : done + batch_size(generator)]
+        try:
+            result = work(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not shrink_batches(generator, len(batch), error):
+                raise
+        else:  # here, what a failure held in memory is free
+            done += len(batch)
+            yield result
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -12,20 +12,16 @@ import copy
 import functools
 import itertools
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rldf_gym.batching import BATCH_SIZE, in_batches
+from rldf_gym.batching import BATCH_SIZE, batch_size, shrink_batches
 from rldf_gym.errors import RLDFError
-from rldf_gym.failed_images import (
-    Unavailable,
-    UnavailablePictureWarning,
-    find_unavailable,
-    keep_unavailable,
-)
+from rldf_gym.failed_images import FailedImage, UnavailablePictureWarning
 from rldf_gym.generation import Generator, PicturesUnavailableError, check_words
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import (
@@ -35,27 +31,36 @@ from rldf_gym.perception import (
     Reading,
     with_known_roles,
 )
-from rldf_gym.store import Store, drawn_key, pixels_key
+from rldf_gym.store import Store, image_key, pixels_key
 
-__all__ = ["BATCH_SIZE", "MOST_REMEMBERED", "PREFETCH", "EvaluatorError", "StateEvaluator"]
+__all__ = ["BATCH_SIZE", "MOST_TEXTS", "PREFETCH", "EvaluatorError", "StateEvaluator"]
 
-MOST_REMEMBERED = 100_000
-"""States whose readings are kept at hand, some kilobytes each; beyond, they are forgotten together.
-
-Then the store is asked anew, so that a walk through a large world does not fill the memory.
-"""
+MOST_TEXTS = 100_000
+"""Text embeddings kept in memory, some kilobytes each; beyond, the store is read anew."""
 
 PREFETCH = (None, "neighbours")
 """What a world may draw beside what it is asked for."""
 
 Picture = NDArray[np.uint8]
-Pictures = dict[str, Picture | Unavailable]
-Fetch = Callable[[Sequence[str]], Mapping[str, Picture | Unavailable]]
-"""Gives the pictures of these keys, or tells why there is none."""
+Images = dict[str, Picture | FailedImage]
+"""Images by key, or why there is none."""
 
 
 class EvaluatorError(RLDFError):
     """An argument that no world takes, or a generator whose pictures are not what it promises."""
+
+
+@dataclass
+class Counts:
+    """What an evaluator and those made of it by `StateEvaluator.with_seed` have done together.
+
+    Attributes:
+        generations: number of generated images: those not found in the store.
+        prefetched: number of these that were not asked for; see ``prefetch``.
+    """
+
+    generations: int = 0
+    prefetched: int = 0
 
 
 class StateEvaluator:
@@ -87,7 +92,7 @@ class StateEvaluator:
 
         Raises:
             GenerationError: the grammar has words that the generator never learned.
-            WorldError: the seed is no whole number from 0 to 2^63 - 1, or prefetch is unknown.
+            EvaluatorError: the seed is no whole number from 0 to 2^63 - 1, or prefetch is unknown.
         """
         if prefetch not in PREFETCH:
             raise EvaluatorError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
@@ -104,19 +109,13 @@ class StateEvaluator:
         self.store = store
         self.generation_seed = seed
         self.prefetch = prefetch
-        self._counts = {"generations": 0, "prefetched": 0}
-        self._readings: dict[int, Reading] = {}
+        self.counts = Counts()
         self._texts: dict[str, NDArray[np.float32]] = {}
 
     @property
     def generations(self) -> int:
-        """Number of generated images, those of `with_seed`'s evaluators included."""
-        return self._counts["generations"]
-
-    @property
-    def prefetched(self) -> int:
-        """Number of generated images that were not asked for; see ``prefetch``."""
-        return self._counts["prefetched"]
+        """Number of generated images; see `Counts`."""
+        return self.counts.generations
 
     def with_seed(self, generation_seed: int) -> "StateEvaluator":
         """Return an evaluator of the same states with another seed for their images.
@@ -128,7 +127,6 @@ class StateEvaluator:
         """
         other = copy.copy(self)
         other.generation_seed = _checked_seed(generation_seed)
-        other._readings = {}
         return other
 
     @property
@@ -136,72 +134,80 @@ class StateEvaluator:
         """What reading needs to know of the models; its text embeddings come through the store."""
         return self.perception.spec(self._embed_texts)
 
-    def readings(self, states: ArrayLike) -> list[Reading]:
-        """What is read in each state's picture.
+    def evaluate(self, indices: Sequence[int]) -> Iterator[list[Reading]]:
+        """Yield the readings of states, batch by batch, for any number of states.
 
-        A state named twice is drawn once, and what the store has is not computed again. What is
-        missing is drawn in batches as large as the generator says, or as memory allows.
+        What is not in the store is generated and read, in batches as large as the generator
+        prefers or memory allows, and stored. Nothing is kept in memory.
 
         Args:
-            states: int ``[n, n_axes]``.
+            indices: numbers of different states (`Grammar.index`).
+        """
+        done = 0
+        while done < len(indices):
+            size = batch_size(self.generator)
+            batch = list(indices[done : done + size])
+            n_asked = len(batch)
+            if self.prefetch == "neighbours":
+                batch += self._undrawn_neighbours(batch, size - n_asked)
+            prompts = [self.grammar.decode(self.grammar.state(index)) for index in batch]
+            try:
+                readings = self._read({self._key(prompt): prompt for prompt in prompts})
+            except (MemoryError, RuntimeError) as error:
+                if not shrink_batches(self.generator, len(batch), error):
+                    raise
+            else:  # here, what a failure held in memory is free
+                done += n_asked
+                self.counts.prefetched += len(batch) - n_asked
+                yield readings[:n_asked]
 
-        Returns:
-            ``n`` readings; their arrays are read-only and shared between calls.
+    def readings(self, states: ArrayLike) -> list[Reading]:
+        """Return what is read in each state's image; see `evaluate`.
+
+        Args:
+            states: int ``[n, n_axes]``; a state may occur more than once.
 
         Raises:
             GrammarError: a state outside the grammar.
         """
         indices = [self.grammar.index(state) for state in np.atleast_2d(states)]
-        unread = [index for index in dict.fromkeys(indices) if index not in self._readings]
-        fill = self._undrawn_neighbours if self.prefetch == "neighbours" else None
-        for asked, extra, readings in in_batches(unread, self.generator, self._read_states, fill):
-            self._readings.update(zip([*asked, *extra], readings, strict=True))
-            self._counts["prefetched"] += len(extra)
-        found = [self._readings[index] for index in indices]
-        if len(self._readings) > MOST_REMEMBERED:
-            self._readings.clear()
-        return found
-
-    def each_reading(self, indices: Sequence[int]) -> Iterator[Reading]:
-        """What is read in the state of each of these numbers, batch by batch, for any number.
-
-        Unlike `readings`, this remembers none of them: the store does.
-        """
-        for _, _, readings in in_batches(indices, self.generator, self._read_states):
-            yield from readings
+        different = list(dict.fromkeys(indices))
+        found = dict(zip(different, itertools.chain(*self.evaluate(different)), strict=True))
+        return [found[index] for index in indices]
 
     def picture(self, state: ArrayLike) -> Picture:
-        """The state's picture ``uint8 [H, W, 3]``, drawn if it never was; the caller's own copy.
+        """Return the state's image ``uint8 [H, W, 3]``, generated if it is not in the store.
 
-        Plain grey where the generator gives none: `unavailable` says why.
+        Plain grey where the generator gives none: `unavailable` returns the reason.
         """
-        picture = self._picture(state)
-        return picture.placeholder() if isinstance(picture, Unavailable) else np.array(picture)
+        image = self._image(state)
+        return image.placeholder() if isinstance(image, FailedImage) else np.array(image)
 
     def unavailable(self, state: ArrayLike) -> str | None:
-        """Why the generator gives no picture for a state, None where it does."""
-        picture = self._picture(state)
-        return picture.reason if isinstance(picture, Unavailable) else None
+        """Return why the generator gives no image for a state, None where it does."""
+        image = self._image(state)
+        return image.reason if isinstance(image, FailedImage) else None
 
     def drawn_picture(self, state: ArrayLike) -> Picture | None:
-        """The state's picture ``uint8 [H, W, 3]``, or None where the store does not have it."""
+        """Return the state's image ``uint8 [H, W, 3]``, or None where the store has none."""
         return self.store.picture(self._key(self.grammar.decode(self.grammar.validate(state))))
 
     def read(self, picture: Picture) -> Reading:
-        """What is read in a picture ``uint8 [H, W, 3]`` of any size and origin: a target."""
+        """Return what is read in an image ``uint8 [H, W, 3]`` of any size and origin: a target."""
         key = pixels_key(picture)
-        return self._look([key], lambda _: {key: picture})[0]
+        return self._read({key: ""}, {key: picture})[0]
 
-    def _picture(self, state: ArrayLike) -> Picture | Unavailable:
+    def _image(self, state: ArrayLike) -> Picture | FailedImage:
         prompt = self.grammar.decode(self.grammar.validate(state))
-        return self._pictures([prompt])[prompt]
+        [image] = self._images({self._key(prompt): prompt}).values()
+        return image
 
-    def _undrawn_neighbours(self, asked: Sequence[int], at_most: int) -> Sequence[int]:
-        """States one unit from those asked for, if any of these has to be drawn anyway."""
+    def _undrawn_neighbours(self, asked: Sequence[int], at_most: int) -> list[int]:
+        """Return states one unit from those asked for, if any of these has to be generated."""
         if not at_most or not any(map(self._is_undrawn, asked)):
-            return ()
+            return []
         around = dict.fromkeys(n for index in asked for n in neighbours(self.grammar, index))
-        candidates = (n for n in around if n not in asked and n not in self._readings)
+        candidates = (index for index in around if index not in asked)
         return list(itertools.islice(filter(self._is_undrawn, candidates), at_most))
 
     def _is_undrawn(self, index: int) -> bool:
@@ -210,93 +216,97 @@ class StateEvaluator:
         return (
             not self.store.has_picture(key)
             and not all(self.store.outputs(model.fingerprint, [key]) for model in models)
-            and not find_unavailable(self.store, self.generator.fingerprint, [key])
+            and not self.store.failures([key])
         )
 
-    def _read_states(self, indices: Sequence[int]) -> list[Reading]:
-        prompts = [self.grammar.decode(self.grammar.state(index)) for index in indices]
-        prompt_of = {self._key(prompt): prompt for prompt in prompts}
-
-        def fetch(keys: Sequence[str]) -> Pictures:
-            pictures = self._pictures([prompt_of[key] for key in keys])
-            return {key: pictures[prompt_of[key]] for key in keys}
-
-        return self._look([self._key(prompt) for prompt in prompts], fetch)
-
-    def _look(self, keys: Sequence[str], fetch: Fetch) -> list[Reading]:
-        """Read the pictures of these keys; fetches only those that some model has yet to see."""
-        models = self.perception.models()
-        seen = {name: self.store.outputs(model.fingerprint, keys) for name, model in models.items()}
-        unseen = [key for key in keys if any(key not in outputs for outputs in seen.values())]
-        pictures = fetch(unseen) if unseen else {}
-        there = {key: p for key, p in pictures.items() if not isinstance(p, Unavailable)}
+    def _read(self, prompts: Mapping[str, str], images: Images | None = None) -> list[Reading]:
+        """Read images by their keys: the given ones, or else those of the prompts."""
+        models, store = self.perception.models(), self.store
+        outputs = {name: store.outputs(m.fingerprint, prompts) for name, m in models.items()}
+        unread = {
+            key: prompt
+            for key, prompt in prompts.items()
+            if any(key not in known for known in outputs.values())
+        }
+        if images is None:
+            images = self._images(unread) if unread else {}
         for name, model in models.items():
-            missing = [key for key in there if key not in seen[name]]
-            if missing:
-                outputs = model(np.stack([there[key] for key in missing]))
-                kept = self.store.add_outputs(
-                    model.fingerprint, dict(zip(missing, outputs, strict=True))
+            new = {
+                key: image
+                for key, image in images.items()
+                if key not in outputs[name] and not isinstance(image, FailedImage)
+            }
+            if new:
+                seen = model(np.stack(list(new.values())))
+                outputs[name] |= store.add_outputs(
+                    model.fingerprint, dict(zip(new, seen, strict=True))
                 )
-                seen[name].update(kept)
         return [
             self._unread
-            if isinstance(pictures.get(key), Unavailable)
-            else _frozen(self._reader.read(**{name: seen[name][key] for name in models}))
-            for key in keys
+            if isinstance(images.get(key), FailedImage)
+            else self._decoder.read(**{name: outputs[name][key] for name in models})
+            for key in prompts
         ]
 
-    def _pictures(self, prompts: Sequence[str]) -> Pictures:
-        """The pictures of these prompts, from the store or drawn in one call of the generator."""
-        keys = {prompt: self._key(prompt) for prompt in prompts}
-        found = {prompt: self.store.picture(key) for prompt, key in keys.items()}
-        pictures: Pictures = {prompt: p for prompt, p in found.items() if p is not None}
-        absent = [keys[prompt] for prompt in keys if prompt not in pictures]
-        gone = find_unavailable(self.store, self.generator.fingerprint, absent)
-        pictures.update({p: gone[key] for p, key in keys.items() if key in gone})
-        missing = [prompt for prompt in keys if prompt not in pictures]
-        if missing:
-            pictures.update(self._draw(missing))
-        return pictures
-
-    def _draw(self, prompts: Sequence[str]) -> Pictures:
+    def _images(self, prompts: Mapping[str, str]) -> Images:
+        """Return images by key, from the store or else generated in one call."""
+        images: Images = {}
+        for key in prompts:
+            if (stored := self.store.picture(key)) is not None:
+                images[key] = stored
+        absent = [key for key in prompts if key not in images]
+        images |= self.store.failures(absent)
+        missing = {key: prompt for key, prompt in prompts.items() if key not in images}
+        if not missing:
+            return images
         reasons: Mapping[int, str] = {}
         try:
-            drawn = self.generator(prompts, [self.generation_seed] * len(prompts))
+            generated = self.generator(
+                list(missing.values()), [self.generation_seed] * len(missing)
+            )
         except PicturesUnavailableError as error:
-            drawn, reasons = error.pictures, error.reasons
+            generated, reasons = error.pictures, error.reasons
             warnings.warn(
                 f"{error}; such states are read as nothing", UnavailablePictureWarning, stacklevel=2
             )
-        self._refuse_malformed(drawn, len(prompts))
-        self._counts["generations"] += len(prompts)
-        fingerprint, seed = self.generator.fingerprint, self.generation_seed
-        named = {(p, seed): drawn[n] for n, p in enumerate(prompts) if n not in reasons}
-        kept = self.store.add_pictures(fingerprint, named)
-        gone = {prompts[n]: Unavailable(why, drawn.shape[1:]) for n, why in reasons.items()}
-        keep_unavailable(self.store, fingerprint, {self._key(p): u for p, u in gone.items()})
-        return {prompt: picture for (prompt, _), picture in kept.items()} | gone
+        self._validate_images(generated, len(missing))
+        self.counts.generations += len(missing)
+        return images | self._stored(missing, generated, reasons)
 
-    def _refuse_malformed(self, drawn: Any, n_prompts: int) -> None:
-        is_batch = isinstance(drawn, np.ndarray) and drawn.dtype == np.uint8 and drawn.ndim == 4
-        if not is_batch or len(drawn) != n_prompts or drawn.shape[-1] != 3 or not drawn.size:
-            shape = f"{drawn.dtype} {list(drawn.shape)}" if hasattr(drawn, "shape") else type(drawn)
+    def _stored(
+        self, prompts: Mapping[str, str], generated: Picture, reasons: Mapping[int, str]
+    ) -> Images:
+        """Store what was generated for prompts by key; return what the store holds now."""
+        fingerprint = self.generator.fingerprint
+        shape, keys = generated.shape[1:], list(prompts)
+        failed = {keys[n]: FailedImage(reason, shape) for n, reason in reasons.items()}
+        images = {key: generated[n] for n, key in enumerate(keys) if n not in reasons}
+        self.store.add_failures(fingerprint, failed)
+        named = {(prompts[key], self.generation_seed): image for key, image in images.items()}
+        kept = self.store.add_pictures(fingerprint, named, list(images))
+        return {**dict(zip(images, kept.values(), strict=True)), **failed}
+
+    def _validate_images(self, generated: Any, n: int) -> None:
+        is_array = isinstance(generated, np.ndarray)
+        is_batch = is_array and generated.dtype == np.uint8 and generated.ndim == 4
+        if not is_batch or len(generated) != n or generated.shape[-1] != 3 or not generated.size:
+            shape = f"{generated.dtype} {list(generated.shape)}" if is_array else type(generated)
             raise EvaluatorError(
-                f"the generator {self.generator.name!r} returned {shape} for {n_prompts} prompts;"
-                f" it must return uint8 [{n_prompts}, H, W, 3]"
+                f"the generator {self.generator.name!r} returned {shape} for {n} prompts;"
+                f" it must return uint8 [{n}, H, W, 3]"
             )
 
     def _key(self, prompt: str) -> str:
-        return drawn_key(self.generator.fingerprint, prompt, self.generation_seed)
+        return image_key(self.generator.fingerprint, prompt, self.generation_seed)
 
     @functools.cached_property
     def _unread(self) -> Reading:
         prompt = self.grammar.decode(self.grammar.state(0))
-        return _frozen(
-            Reading.unread(self.grammar.nvec.tolist(), self._embed_texts([prompt]).shape[1])
-        )
+        dimension = self._embed_texts([prompt]).shape[1]
+        return Reading.unread(self.grammar.nvec.tolist(), dimension)
 
     @functools.cached_property
-    def _reader(self) -> LabelDecoder:
+    def _decoder(self) -> LabelDecoder:
         return LabelDecoder(self.grammar, self.spec)
 
     def _embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
@@ -310,7 +320,7 @@ class StateEvaluator:
                 embedded = dict(zip(missing, clip.embed_texts(missing), strict=True))
                 known.update(self.store.add_texts(clip.fingerprint, embedded))
         embeddings = np.stack([known[prompt] for prompt in prompts])
-        if len(known) > MOST_REMEMBERED:
+        if len(known) > MOST_TEXTS:
             known.clear()
         return embeddings
 
@@ -323,13 +333,6 @@ def neighbours(grammar: Grammar, index: int) -> Iterator[int]:
             yield index - int(stride)
         if label < size - 1:
             yield index + int(stride)
-
-
-def _frozen(reading: Reading) -> Reading:
-    """The reading, safe to hand out many times."""
-    for array in reading.arrays():
-        array.setflags(write=False)
-    return reading
 
 
 def _checked_seed(seed: int) -> int:

@@ -1,21 +1,25 @@
-"""What ``gym.make`` and ``gym.make_vec`` take, made into what the environments are made of."""
+"""Make what environments work with from the arguments of ``gym.make`` and ``gym.make_vec``."""
 
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from gymnasium.error import UnsupportedMode
 from gymnasium.vector import AutoresetMode
 
+from rldf_gym.actions import ActionMode, make_action_mode
 from rldf_gym.errors import RLDFError
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator, HasPerception, make_generator
-from rldf_gym.grammar import Grammar
+from rldf_gym.goal import Goal, Target, infer_goal, load_picture
+from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception, make_perception
+from rldf_gym.rewards import DEFAULT_REWARD, Reward, resolve_reward
+from rldf_gym.state_table import StateTable, StopAt, check_stop_at
 from rldf_gym.store import Store
 
 logger = logging.getLogger(__name__)
@@ -23,8 +27,60 @@ logger = logging.getLogger(__name__)
 # "human" is not among the modes: Gymnasium's HumanRendering wrapper shows "rgb_array" in a window.
 METADATA: dict[str, Any] = {"render_modes": ["rgb_array", "ansi"], "render_fps": 4}
 
-STOP_CONDITIONS: Mapping[str, str] = MappingProxyType({"goal_state": "at_goal", "match": "matches"})
-"""Values of ``stop_at``, and the key of ``info`` that is true where the episode then terminates."""
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a single and a vector environment are made of.
+
+    Attributes:
+        evaluator: turns states into images and readings.
+        action_mode: turns actions into moves.
+        goal: what the target means.
+        table: the visited states.
+    """
+
+    evaluator: StateEvaluator
+    action_mode: ActionMode
+    goal: Goal
+    table: StateTable
+
+
+def make_task(
+    grammar: str | Path | Grammar = "base",
+    target: Target | None = None,
+    generator: str | Generator = "embedded",
+    reward: Reward | None = DEFAULT_REWARD,
+    action_mode: str = "axis",
+    stop_at: StopAt = "goal_state",
+    generation_seed: int = 0,
+    store: str | Path | None = "default",
+    perception: str | Path | Perception = "auto",
+    device: str | None = None,
+    prefetch: str | None = None,
+    generator_kwargs: Mapping[str, Any] | None = None,
+) -> Task:
+    """Make what an environment works with; the arguments are in `RLDFEnv`'s docstring.
+
+    Raises:
+        RLDFError: an argument that cannot be used; the message names it and how to fix it.
+    """
+    check_stop_at(stop_at)
+    function = None if reward is None else resolve_reward(reward)
+    compiled = load_grammar(grammar)
+    mode = make_action_mode(action_mode, compiled.n_axes)
+    picture = load_picture(target)
+    evaluator = make_evaluator(
+        compiled,
+        generator,
+        perception,
+        store,
+        generation_seed,
+        device,
+        prefetch,
+        generator_kwargs,
+    )
+    goal = infer_goal(evaluator, picture)
+    return Task(evaluator, mode, goal, StateTable(evaluator, goal, function, stop_at))
 
 
 def make_evaluator(
@@ -37,29 +93,23 @@ def make_evaluator(
     prefetch: str | None,
     generator_kwargs: Mapping[str, Any] | None = None,
 ) -> StateEvaluator:
-    """The world that an environment walks in; its arguments are in `RLDFEnv`'s docstring.
+    """Make a grammar's evaluator; the arguments are in `RLDFEnv`'s docstring.
 
     Raises:
-        RLDFError: an argument that cannot be used; the message names it and the mend.
+        RLDFError: an argument that cannot be used; the message names it and how to fix it.
     """
     opened = Store.open(store)
-    drawing = make_generator(generator, device, **(generator_kwargs or {}))
-    # First of all: models that are to look at pictures are fetched only for one that is there.
-    logger.info("drawing with %s, fingerprint %s", drawing.name, drawing.fingerprint)
+    made = make_generator(generator, device, **(generator_kwargs or {}))
+    # The generator comes first: perception models are downloaded only for one that exists.
+    logger.info("generator %s, fingerprint %s", made.name, made.fingerprint)
     if perception == "auto":
-        perception = drawing.perception if isinstance(drawing, HasPerception) else "embedded"
-    return StateEvaluator(
-        grammar,
-        drawing,
-        make_perception(perception, device),
-        opened,
-        generation_seed,
-        prefetch,
-    )
+        perception = made.perception if isinstance(made, HasPerception) else "embedded"
+    models = make_perception(perception, device)
+    return StateEvaluator(grammar, made, models, opened, generation_seed, prefetch)
 
 
 def check_render_mode(render_mode: str | None) -> None:
-    """Refuse a render mode that is not in `METADATA`.
+    """Check that a render mode is in `METADATA`.
 
     Raises:
         UnsupportedMode: an unknown render mode; the message lists the known ones.
@@ -69,31 +119,26 @@ def check_render_mode(render_mode: str | None) -> None:
         raise UnsupportedMode(f"unknown render_mode {render_mode!r}; known: {modes}, None")
 
 
-def check_stop_at(stop_at: str | None) -> str | None:
-    """Return the condition that ends an episode.
+def check_reset_options(options: dict[str, Any] | None, *known: str) -> dict[str, Any]:
+    """Return the options of ``reset``, empty for None.
 
     Raises:
-        RLDFError: unknown condition; the message lists the known ones.
+        RLDFError: no dict, or an unknown option; the message lists the known ones.
     """
-    if stop_at is not None and stop_at not in STOP_CONDITIONS:
-        known = ", ".join(map(repr, STOP_CONDITIONS))
-        raise RLDFError(f"unknown stop_at {stop_at!r}; known: {known}, None")
-    return stop_at
-
-
-def check_reset_options(options: Mapping[str, Any], *known: str) -> None:
-    """Refuse an option that ``reset`` does not know.
-
-    Raises:
-        RLDFError: names the option and the known ones.
-    """
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise RLDFError(
+            f"reset options are {options!r}; give a dict with {', '.join(map(repr, known))}"
+        )
     if unknown := set(options) - set(known):
         names = ", ".join(map(repr, sorted(unknown, key=str)))
         raise RLDFError(f"unknown reset option {names}; known: {', '.join(map(repr, known))}")
+    return options
 
 
 def check_num_envs(num_envs: int) -> int:
-    """The number of sub-environments.
+    """Return the number of sub-environments.
 
     Raises:
         RLDFError: not a whole number of at least 1.
@@ -104,7 +149,7 @@ def check_num_envs(num_envs: int) -> int:
 
 
 def step_limit(max_episode_steps: int | None) -> float:
-    """Steps until an episode is truncated, infinity for None and, as in ``gym.make``, for -1.
+    """Return the steps until an episode is truncated, infinity for None and for -1.
 
     Raises:
         RLDFError: not a whole number of at least 1.
@@ -117,7 +162,7 @@ def step_limit(max_episode_steps: int | None) -> float:
 
 
 def find_autoreset_mode(mode: str | AutoresetMode) -> AutoresetMode:
-    """The mode itself, or the one of that name.
+    """Return the mode itself, or the one of that name.
 
     Raises:
         RLDFError: unknown name; the message lists the known ones.

@@ -5,9 +5,7 @@ is read there, so it gets the lowest reward. It is not generated again until
 ``rldf store prune --generator`` deletes the generator's rows.
 """
 
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +36,3 @@ class FailedImage:
     def placeholder(self) -> Image:
         """Return a plain grey image of that shape, to show in its place."""
         return np.full(self.shape, PLACEHOLDER_GREY, np.uint8)
-
-
-Unavailable = FailedImage
-
-
-def find_unavailable(store: Any, _: str, keys: Iterable[str]) -> dict[str, FailedImage]:
-    """Return those of these images (keys) that their generator will never give."""
-    found: dict[str, FailedImage] = store.failures(keys)
-    return found
-
-
-def keep_unavailable(store: Any, generator: str, failed: Mapping[str, FailedImage]) -> None:
-    """Keep which images (keys) a generator (a fingerprint) will never give, and why."""
-    store.add_failures(generator, failed)

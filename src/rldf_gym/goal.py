@@ -46,7 +46,9 @@ class Goal:
         reading: what is read in it; its values are the goal state, every axis filled.
         state: int64 ``[n_axes]``, the state that the search is after.
         prompt: that state's sentence.
-        guesses: names of the axes that could not be read, or not with `least_confidence`.
+        low_confidence_axes: names of the axes that could not be read, or only with a confidence
+            below `least_confidence`.
+        grammar: whose state it is.
     """
 
     picture: Picture
@@ -54,6 +56,7 @@ class Goal:
     state: NDArray[np.int64]
     prompt: str
     low_confidence_axes: tuple[str, ...]
+    grammar: Grammar
 
 
 def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
@@ -95,6 +98,7 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
         low_confidence_axes=tuple(
             n for n, guess in zip(grammar.axis_names, unsure, strict=True) if guess
         ),
+        grammar=grammar,
     )
     if goal.low_confidence_axes:
         warnings.warn(_guesses_told(goal, evaluator), LowConfidenceWarning, stacklevel=2)

@@ -1,47 +1,110 @@
-"""The paper's three rewards (Eqs. 2 to 6): pure functions, and a wrapper around each.
+"""Reward functions: the paper's three (Eqs. 2 to 6), a penalty, and the registry of names.
 
-A reward compares what was read in the drawn picture with what was read in the target. Where the
-agent stands, and how far that is from the goal, is never part of it (paper, Discussion 4).
+A reward compares what was read in generated images with what was read in the target. The state
+and its distance to the goal are never part of it (paper, Discussion 4).
 
-The functions take single values or arrays of them, so that one environment and a batch of them
-share the same arithmetic.
+A reward is one function over a batch, ``(readings, goal) -> float32 [n]``. Environments, atlas and
+command line call the same function, by a registered name, by ``package.module:function``, or as an
+object::
+
+    @register_reward("scene_confidence")
+    def scene_confidence(readings: Readings, goal: Goal) -> NDArray[np.float32]:
+        scene = goal.grammar.axis_index("scene")
+        right = readings.values[:, scene] == goal.state[scene]
+        return np.where(right, readings.confidence[:, scene], 0)
 """
 
-import abc
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from numpy.typing import ArrayLike, NDArray
 
 from rldf_gym.errors import RLDFError
-from rldf_gym.goal import least_confidence
+from rldf_gym.goal import Goal, least_confidence
 from rldf_gym.grammar import Grammar
+from rldf_gym.perception import Readings
+from rldf_gym.registry import resolve
+
+RewardFunction = Callable[[Readings, Goal], NDArray[np.float32]]
+"""Readings of ``n`` images and the goal to the reward of each image, float32 ``[n]``."""
+
+Reward = str | RewardFunction
+"""A name in `REWARDS`, ``package.module:function``, or the function itself."""
 
 DEFAULT_REWARD = "multi_semantic"
 
-Gain = TypeVar("Gain", int, NDArray[np.int64])
-Env = gym.Env[Any, Any]
-Wrapper = gym.Wrapper[Any, Any, Any, Any]
-Step = tuple[Any, float, bool, bool, dict[str, Any]]
+REWARDS: dict[str, RewardFunction] = {}
+"""Reward functions by the names that ``reward=`` accepts; `register_reward` adds one."""
+
+_Function = TypeVar("_Function", bound=RewardFunction)
 
 
 class RewardError(RLDFError):
-    """An unknown reward, or one that means nothing in this grammar."""
+    """An unknown reward, or one that gives no finite number for every image."""
+
+
+def register_reward(name: str) -> Callable[[_Function], _Function]:
+    """Return a decorator that registers a reward function under a name."""
+
+    def register(function: _Function) -> _Function:
+        REWARDS[name] = function
+        return function
+
+    return register
+
+
+def resolve_reward(reward: Reward) -> RewardFunction:
+    """Return the reward function of a name, or the function itself.
+
+    Raises:
+        RewardError: an unknown name (lists the known ones), or no function.
+    """
+    if isinstance(reward, str):
+        try:
+            reward = resolve("reward", reward, REWARDS)
+        except RLDFError as error:
+            raise RewardError(str(error)) from error
+    if not callable(reward):
+        raise RewardError(f"the reward is {reward!r}; give a name or a function of readings, goal")
+    function: RewardFunction = reward
+    return function
+
+
+def evaluate_reward(reward: RewardFunction, readings: Readings, goal: Goal) -> NDArray[np.float32]:
+    """Call a reward function and check what it returns.
+
+    Returns:
+        float32 ``[n]``.
+
+    Raises:
+        RewardError: the result has another shape or type, or holds NaN or infinity.
+    """
+    result = np.asarray(reward(readings, goal))
+    if result.shape != (len(readings),) or result.dtype.kind not in "biuf":
+        raise RewardError(
+            f"the reward {_name(reward)} returned {result.dtype} {list(result.shape)} for"
+            f" {len(readings)} images; it must return float32 [{len(readings)}]"
+        )
+    if not np.isfinite(result).all():
+        first = int(np.flatnonzero(~np.isfinite(result))[0])
+        raise RewardError(
+            f"the reward {_name(reward)} returned {result[first]} for the image read as"
+            f" {readings.values[first].tolist()}; it must return finite numbers"
+        )
+    return result.astype(np.float32, copy=False)
 
 
 def fine_gain(values: ArrayLike, goal: ArrayLike, grammar: Grammar) -> NDArray[np.int64]:
-    """Number of fine axes (objects, counts, people, actions, attributes) read as in the goal.
+    """Count the fine axes (objects, counts, people, actions, attributes) read as in the goal.
 
     A count is a gain only where its object is right.
 
     Args:
-        values: int ``[..., n_axes]``, read from pictures, -1 where nothing could be read.
+        values: int ``[..., n_axes]``, read from images, -1 where nothing could be read.
         goal: int ``[n_axes]``.
-        grammar: says which axes are fine.
+        grammar: decides which axes are fine.
 
     Returns:
         int64 ``[...]``, from 0 to the number of fine axes.
@@ -55,274 +118,112 @@ def fine_gain(values: ArrayLike, goal: ArrayLike, grammar: Grammar) -> NDArray[n
 
 
 def coarse_gain(values: ArrayLike, goal: ArrayLike, grammar: Grammar) -> NDArray[np.int64]:
-    """Number of coarse axes (the scene) read as in the goal, int64 ``[...]``; see `fine_gain`."""
+    """Count the coarse axes (the scene) read as in the goal, int64 ``[...]``; see `fine_gain`."""
     matched = np.asarray(values) == np.asarray(goal)
     return np.asarray(matched[..., list(grammar.coarse_axes)].sum(axis=-1, dtype=np.int64))
 
 
+@register_reward("multi_semantic")
 def multi_semantic(
-    fine: Gain, coarse: Gain, n_coarse: int = 1, c: float = 1.0, c_s: float = 1.0
-) -> float | NDArray[np.floating[Any]]:
-    """``C`` for every fine gain, and ``+C_s`` or ``-C_s`` for the scene (paper, Eqs. 2 to 4).
+    readings: Readings, goal: Goal, c: float = 1.0, c_s: float = 1.0
+) -> NDArray[np.float32]:
+    """Return ``C`` for every fine axis read as in the goal, ``+C_s`` or ``-C_s`` for the scene.
 
-    Args:
-        fine: fine gain of a picture, or int64 ``[...]``.
-        coarse: coarse gain, of the same shape.
-        n_coarse: number of coarse axes in the grammar.
-        c: the paper's C.
-        c_s: the paper's C_s.
+    The paper's reward 1 (Eqs. 2 to 4), dense. ``functools.partial(multi_semantic, c=2.0)`` is the
+    same reward with other constants.
     """
-    return c * fine + partial_semantic(coarse, n_coarse, c_s)
+    fine = fine_gain(readings.values, goal.state, goal.grammar)
+    return (c * fine + _scene_term(readings, goal, c_s)).astype(np.float32)
 
 
-def partial_semantic(
-    coarse: Gain, n_coarse: int = 1, c_s: float = 1.0
-) -> float | NDArray[np.floating[Any]]:
-    """``+C_s`` if the scene is read as in the goal, else ``-C_s`` (paper, Eq. 5)."""
-    return c_s * (2 * coarse - n_coarse)
+@register_reward("partial_semantic")
+def partial_semantic(readings: Readings, goal: Goal, c_s: float = 1.0) -> NDArray[np.float32]:
+    """Return ``+C_s`` if the scene is read as in the goal, else ``-C_s``.
 
-
-def clip(embedding: NDArray[np.float32], goal: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cosine of two CLIP image embeddings, -1 to 1 (paper, Eq. 6).
-
-    Args:
-        embedding: float32 ``[..., d]`` of unit length; zeros, of a picture that does not exist,
-            get the least cosine.
-        goal: float32 ``[d]`` of unit length.
-
-    Returns:
-        float32 ``[...]``.
-    """
-    cosines = np.asarray(embedding @ goal)
-    if not cosines.all():
-        cosines = np.where(np.any(embedding, axis=-1), cosines, np.float32(-1))
-    return cosines
-
-
-def nothing_recognised(
-    values: NDArray[np.int64], confidence: NDArray[np.float32], least: ArrayLike = 0.5
-) -> NDArray[np.bool_]:
-    """Whether no axis of a picture was read with confidence (paper, Discussion 8).
-
-    Args:
-        values: int64 ``[..., n_axes]``, -1 where nothing could be read.
-        confidence: float32 ``[..., n_axes]``, 0 to 1.
-        least: the confidence, 0 to 1, from which a value counts as recognised; one number, or one
-            for every axis such as `rldf_gym.goal.least_confidence` gives.
-
-    Returns:
-        bool ``[...]``.
-    """
-    return np.asarray(~np.any((values >= 0) & (confidence >= np.asarray(least)), axis=-1))
-
-
-def refuse_without_scene(grammar: Grammar) -> None:
-    """Refuse a grammar in which `partial_semantic` would always be 0.
+    The paper's reward 2 (Eq. 5), sparse.
 
     Raises:
-        RewardError: the grammar has no coarse axis.
+        RewardError: the grammar has no scene, so that this reward would always be 0.
     """
+    grammar = goal.grammar
     if not grammar.coarse_axes:
         raise RewardError(
             f"reward 'partial_semantic' compares scenes, and the grammar {grammar.name!r} has"
             f" none (its axes: {', '.join(grammar.axis_names)}); use 'multi_semantic' or 'clip'"
         )
+    return _scene_term(readings, goal, c_s).astype(np.float32)
 
 
-class ReadingReward(Wrapper, gym.utils.RecordConstructorArgs, abc.ABC):
-    """Contract of the reward wrappers: the reward of a step is a function of its ``info``."""
+@register_reward("clip")
+def clip(readings: Readings, goal: Goal) -> NDArray[np.float32]:
+    """Return the cosine of each image's CLIP embedding with the target's, -1 to 1.
 
-    @abc.abstractmethod
-    def reading_reward(self, info: Mapping[str, Any]) -> float:
-        """The reward of the picture that ``info`` tells about."""
-
-    def step(self, action: Any) -> Step:
-        """Step, rewarded by the picture that the step arrived at."""
-        observation, _, terminated, truncated, info = self.env.step(action)
-        return observation, self.reading_reward(info), terminated, truncated, info
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """The environment's spec; this wrapper is not listed in it twice.
-
-        ``gym.make("RLDF-v0", reward=...)`` puts the wrapper around the bare environment, so a
-        spec that carries this reward among its arguments already recreates it.
-        """
-        spec = self.env.spec
-        if spec is not None and self.env is self.unwrapped:
-            name = spec.kwargs.get("reward", DEFAULT_REWARD)
-            if REWARDS.get(name) is type(self):
-                return spec
-        return super().spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        self.unwrapped.spec = spec
-
-
-class MultiSemanticReward(ReadingReward):
-    """Rewards every axis read as in the target: dense, the paper's reward 1 (Eqs. 2 to 4).
-
-    Example:
-        >>> import gymnasium as gym
-        >>> import rldf_gym
-        >>> from rldf_gym.rewards import MultiSemanticReward
-        >>> env = MultiSemanticReward(gym.make("RLDF-v0", reward=None), c=2.0, c_s=5.0)
-        >>> _ = env.reset(seed=0)
-        >>> _, reward, _, _, info = env.step([0, 1])
-        >>> reward == 2.0 * info["fine"] + (5.0 if info["coarse"] else -5.0)
-        True
-
-    Change logs:
-     * v0.1.0 - Initially added
+    The paper's reward 3 (Eq. 6). Where there is no image, it is -1.
     """
-
-    def __init__(self, env: Env, c: float = 1.0, c_s: float = 1.0) -> None:
-        """Wrap an environment with the paper's constants C and C_s."""
-        gym.utils.RecordConstructorArgs.__init__(self, c=c, c_s=c_s)
-        gym.Wrapper.__init__(self, env)
-        self._c, self._c_s = float(c), float(c_s)
-        self._n_coarse = len(env.get_wrapper_attr("grammar").coarse_axes)
-
-    def reading_reward(self, info: Mapping[str, Any]) -> float:
-        """``C`` times the fine gain, plus or minus ``C_s`` for the scene."""
-        return float(
-            multi_semantic(info["fine"], info["coarse"], self._n_coarse, self._c, self._c_s)
-        )
+    # Unlike a product of matrices, this gives the same bits in a batch of any size.
+    cosines = np.einsum("nd,d->n", readings.embedding, goal.reading.embedding)
+    return np.where(np.any(readings.embedding, axis=1), cosines, np.float32(-1))
 
 
-class PartialSemanticReward(ReadingReward):
-    """Rewards the scene alone: sparse, the paper's reward 2 (Eq. 5).
+def nothing_recognised(readings: Readings, grammar: Grammar) -> NDArray[np.bool_]:
+    """Return in which images no axis was read with confidence (Discussion 8): bool ``[n]``.
 
-    Example:
-        >>> import gymnasium as gym
-        >>> import rldf_gym
-        >>> env = gym.make("RLDF-v0", reward="partial_semantic")
-        >>> _ = env.reset(seed=0)
-        >>> _, reward, _, _, info = env.step([0, 1])
-        >>> reward == (1.0 if info["coarse"] else -1.0)
-        True
-
-    Change logs:
-     * v0.1.0 - Initially added
+    The least confidence is `rldf_gym.goal.least_confidence`.
     """
-
-    def __init__(self, env: Env, c_s: float = 1.0) -> None:
-        """Wrap an environment with the paper's constant C_s.
-
-        Raises:
-            RewardError: the grammar has no scene, so that this reward would always be 0.
-        """
-        gym.utils.RecordConstructorArgs.__init__(self, c_s=c_s)
-        gym.Wrapper.__init__(self, env)
-        grammar: Grammar = env.get_wrapper_attr("grammar")
-        refuse_without_scene(grammar)
-        self._c_s = float(c_s)
-        self._n_coarse = len(grammar.coarse_axes)
-
-    def reading_reward(self, info: Mapping[str, Any]) -> float:
-        """Plus or minus ``C_s`` for the scene."""
-        return float(partial_semantic(info["coarse"], self._n_coarse, self._c_s))
+    confident = readings.confidence >= least_confidence(grammar)
+    return np.asarray(~np.any((readings.values >= 0) & confident, axis=-1))
 
 
-class ClipReward(ReadingReward):
-    """Rewards likeness to the target's CLIP embedding: the paper's reward 3 (Eq. 6).
+@dataclass(frozen=True)
+class UnrecognisedPenalty:
+    """Reward function that subtracts a penalty where nothing is recognised (Discussion 8).
 
-    Example:
-        >>> import gymnasium as gym
-        >>> import rldf_gym
-        >>> env = gym.make("RLDF-v0", reward="clip")
-        >>> _ = env.reset(seed=0)
-        >>> _, reward, _, _, info = env.step([0, 1])
-        >>> -1.0 <= reward <= 1.0
-        True
+    The paper names this idea and leaves it out, to keep learning apart from human guidance. To end
+    episodes at such images too, use ``stop_at=("goal_state", "unrecognised")``.
 
-    Change logs:
-     * v0.1.0 - Initially added
-    """
-
-    def __init__(self, env: Env) -> None:
-        """Wrap an environment."""
-        gym.utils.RecordConstructorArgs.__init__(self)
-        gym.Wrapper.__init__(self, env)
-        self._goal: NDArray[np.float32] = env.get_wrapper_attr("goal").reading.embedding
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Reset; a new target in ``options`` is what later pictures are compared with."""
-        result = self.env.reset(seed=seed, options=options)
-        self._goal = self.env.get_wrapper_attr("goal").reading.embedding
-        return result
-
-    def reading_reward(self, info: Mapping[str, Any]) -> float:
-        """Cosine of the picture's and the target's embedding."""
-        return float(clip(info["reading"].embedding, self._goal))
-
-
-class UnrecognisedPenalty(Wrapper, gym.utils.RecordConstructorArgs):
-    """Punishes pictures in which nothing is recognised (paper, Discussion 8; off by default).
-
-    The paper names this idea and leaves it out, to keep learning apart from human guidance.
+    Attributes:
+        reward: the reward that the penalty is subtracted from.
+        penalty: at least 0.
 
     Example:
         >>> import gymnasium as gym
         >>> import rldf_gym
         >>> from rldf_gym.rewards import UnrecognisedPenalty
-        >>> env = UnrecognisedPenalty(gym.make("RLDF-v0"), penalty=5.0, terminal=True)
+        >>> env = gym.make("RLDF-v0", reward=UnrecognisedPenalty("clip", penalty=5.0))
         >>> _ = env.reset(seed=0)
-        >>> _, reward, terminated, _, info = env.step([0, 1])
-
-    Change logs:
-     * v0.1.0 - Initially added
+        >>> _, reward, _, _, _ = env.step([0, 1])
+        >>> -6.0 <= reward <= 1.0
+        True
     """
 
-    def __init__(self, env: Env, penalty: float = 1.0, terminal: bool = False) -> None:
-        """Wrap an environment.
+    reward: Reward = DEFAULT_REWARD
+    penalty: float = 1.0
 
-        Args:
-            env: the environment.
-            penalty: subtracted from the reward of such a picture.
-            terminal: whether such a picture also ends the episode.
+    def __post_init__(self) -> None:
+        """Check reward and penalty.
+
+        Raises:
+            RewardError: an unknown reward, or a penalty that is negative or no number.
         """
-        gym.utils.RecordConstructorArgs.__init__(self, penalty=penalty, terminal=terminal)
-        gym.Wrapper.__init__(self, env)
-        self._penalty, self._terminal = float(penalty), terminal
-        self._least = least_confidence(env.get_wrapper_attr("grammar"))
+        resolve_reward(self.reward)
+        if not 0 <= self.penalty < np.inf:
+            raise RewardError(f"the penalty is {self.penalty!r}; give a number of at least 0")
 
-    def step(self, action: Any) -> Step:
-        """Step, less the penalty where nothing is recognised."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
-        reading = info["reading"]
-        if nothing_recognised(reading.values, reading.confidence, self._least):
-            reward = float(reward) - self._penalty
-            terminated = terminated or self._terminal
-        return observation, float(reward), terminated, truncated, info
+    def __call__(self, readings: Readings, goal: Goal) -> NDArray[np.float32]:
+        """Return the reward, less the penalty where nothing is recognised: float32 ``[n]``."""
+        rewards = evaluate_reward(resolve_reward(self.reward), readings, goal)
+        penalties = self.penalty * nothing_recognised(readings, goal.grammar)
+        return (rewards - penalties).astype(np.float32)
 
 
-REWARDS: Mapping[str, type[MultiSemanticReward | PartialSemanticReward | ClipReward]] = (
-    MappingProxyType(
-        {
-            "multi_semantic": MultiSemanticReward,
-            "partial_semantic": PartialSemanticReward,
-            "clip": ClipReward,
-        }
-    )
-)
-"""The rewards that ``gym.make("RLDF-v0", reward=...)`` knows by name."""
+def _scene_term(readings: Readings, goal: Goal, c_s: float) -> NDArray[np.float64]:
+    coarse = coarse_gain(readings.values, goal.state, goal.grammar)
+    return np.asarray(c_s * (2 * coarse - len(goal.grammar.coarse_axes)), np.float64)
 
 
-def reward_wrapper(
-    name: str,
-) -> type[MultiSemanticReward | PartialSemanticReward | ClipReward]:
-    """The wrapper of that name.
-
-    Raises:
-        RewardError: unknown name; the message lists the known ones.
-    """
-    if name not in REWARDS:
-        raise RewardError(
-            f"unknown reward {name!r}; known: {', '.join(REWARDS)}, or None for no reward (wrap the"
-            " environment in one of rldf_gym.rewards, or in your own)"
-        )
-    return REWARDS[name]
+def _name(reward: RewardFunction) -> str:
+    """Return the name of a reward for messages."""
+    for name, known in REWARDS.items():
+        if known is reward:
+            return repr(name)
+    return repr(getattr(reward, "__qualname__", reward))

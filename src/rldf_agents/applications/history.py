@@ -166,7 +166,7 @@ class HistoryRecorder:
             state=state,
             reward=transition.reward,
             distance=info["distance"],
-            similarity=float(info["reading"].embedding @ self._goal_embedding),
+            similarity=float(info["embedding"] @ self._goal_embedding),
             fine=info["fine"],
             coarse=info["coarse"],
             at_goal=info["at_goal"],

@@ -4,6 +4,7 @@ Where every state's reading is known, the search that a learner is trained for i
 with all of them, and its result the optimum: the yardstick for every learner.
 """
 
+import itertools
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,19 +19,9 @@ from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Reading
-from rldf_gym.rewards import (
-    DEFAULT_REWARD,
-    REWARDS,
-    clip,
-    coarse_gain,
-    fine_gain,
-    multi_semantic,
-    partial_semantic,
-)
+from rldf_gym.rewards import DEFAULT_REWARD, Reward, clip, evaluate_reward, resolve_reward
 
 __all__ = ["Atlas", "AtlasError", "AtlasIdentity", "Match", "default_path"]
-
-Scores = NDArray[np.floating[Any]]
 
 _MOST_STATES = 10_000_000
 _ROWS_AT_ONCE = 65_536
@@ -119,46 +110,30 @@ class Atlas:
     def __len__(self) -> int:
         return len(self.file.indices)
 
-    def search(self, goal: Goal, reward: str = DEFAULT_REWARD, k: int = 5) -> list[Match]:
-        """The states with the highest reward for a goal, over the whole atlas.
+    def search(self, goal: Goal, reward: Reward = DEFAULT_REWARD, k: int = 5) -> list[Match]:
+        """Return the states with the highest reward for a goal, over the whole atlas.
 
         Args:
-            goal: found in a world with the same grammar and the same perception.
-            reward: "multi_semantic", "partial_semantic" or "clip".
+            goal: found with the same grammar and the same perception.
+            reward: a name, ``package.module:function``, or a function; see `rldf_gym.rewards`.
             k: how many.
 
         Returns:
             The best first; where rewards are equal, the one more similar by CLIP.
 
         Raises:
-            AtlasError: unknown reward.
+            RewardError: an unknown reward, or one that gives no finite number for every image.
         """
-        if reward not in REWARDS:
-            raise AtlasError(f"unknown reward {reward!r}; known: {', '.join(REWARDS)}")
-        similarity = self.similarity(goal.reading.embedding)
-        scores = self._scores(goal, reward, similarity)
+        function = resolve_reward(reward)
+        parts = [
+            (evaluate_reward(function, readings, goal), clip(readings, goal))
+            for readings in self.file.readings(_ROWS_AT_ONCE)
+        ]
+        scores, similarity = map(np.concatenate, zip(*parts, strict=True))
         best = np.lexsort((self.file.indices, -similarity, -scores))[:k]
         return [
             self._match(row, float(scores[row]), float(similarity[row])) for row in best.tolist()
         ]
-
-    def similarity(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines float32 ``[n]`` of all pictures' embeddings with a unit one, float32 ``[d]``."""
-        parts = [
-            clip(self.file.embeddings(start, min(start + _ROWS_AT_ONCE, len(self))), embedding)
-            for start in range(0, len(self), _ROWS_AT_ONCE)
-        ]
-        return np.concatenate(parts)
-
-    def _scores(self, goal: Goal, reward: str, similarity: NDArray[np.float32]) -> Scores:
-        if reward == "clip":
-            return similarity
-        coarse = coarse_gain(self.file.values, goal.state, self.grammar)
-        n_coarse = len(self.grammar.coarse_axes)
-        if reward == "partial_semantic":
-            return np.asarray(partial_semantic(coarse, n_coarse))
-        fine = fine_gain(self.file.values, goal.state, self.grammar)
-        return np.asarray(multi_semantic(fine, coarse, n_coarse))
 
     def _match(self, row: int, score: float, similarity: float) -> Match:
         state = self.grammar.state(self.file.indices[row])
@@ -207,7 +182,8 @@ def _read_all(
     values = np.empty((n, n_axes), np.int64)
     confidence = np.empty((n, n_axes), np.float32)
     listed: Sequence[int] = indices.tolist()
-    for row, reading in enumerate(evaluator.each_reading(listed)):
+    evaluated = itertools.chain.from_iterable(evaluator.evaluate(listed))
+    for row, reading in enumerate(evaluated):
         values[row], confidence[row] = reading.values, reading.confidence
         embeddings.write(reading.embedding.tobytes())
         if progress is not None:

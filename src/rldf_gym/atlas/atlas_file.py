@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rldf_gym.errors import RLDFError
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.grammar import Grammar, compile_grammar
+from rldf_gym.perception import Readings
 
 _METADATA = "rldf_atlas"
 _VERSION = 1
@@ -108,6 +109,13 @@ class AtlasFile:
                 " nothing that the store has is drawn anew"
             ) from error
         self.path = path
+
+    def readings(self, n_rows: int) -> Iterator[Readings]:
+        """Yield all readings in order, at most ``n_rows`` at a time."""
+        for start in range(0, len(self.indices), n_rows):
+            part = slice(start, min(start + n_rows, len(self.indices)))
+            embeddings = self.embeddings(part.start, part.stop)
+            yield Readings(self.values[part], self.confidence[part], embeddings)
 
     def embeddings(self, start: int, stop: int) -> NDArray[np.float32]:
         """Unit CLIP embeddings of these rows, float32 ``[stop - start, d]``, read from the file."""

@@ -138,7 +138,7 @@ class DiffusersGenerator:
             def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
                 return self._draw([prompts[p] for p in places], [int(seeds[p]) for p in places])
 
-            drawn = [result for *_, result in in_batches(range(len(prompts)), self, draw)]
+            drawn = list(in_batches(range(len(prompts)), self, draw))
         if cut is not None:
             self._warn_of_cut_words(*cut)
         pictures = np.concatenate([batch for batch, _ in drawn])

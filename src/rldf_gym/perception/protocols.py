@@ -160,3 +160,30 @@ class Reading:
     def arrays(self) -> tuple[NDArray[Any], ...]:
         """Return all arrays of the reading."""
         return (self.values, self.confidence, self.embedding, *self.probabilities)
+
+
+@dataclass(frozen=True, eq=False)
+class Readings:
+    """Several pictures in a grammar's terms, the batch form of `Reading`.
+
+    Attributes:
+        values: int64 `[n, n_axes]`, the label read on every axis, -1 where nothing could be read.
+        confidence: float32 `[n, n_axes]`, 0..1, 0 where nothing could be read.
+        embedding: float32 `[n, d]`, unit CLIP embeddings; zeros where there is no picture.
+    """
+
+    values: NDArray[np.int64]
+    confidence: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, readings: Sequence[Reading]) -> "Readings":
+        """Return the batch of at least one reading."""
+        return cls(
+            np.stack([reading.values for reading in readings]),
+            np.stack([reading.confidence for reading in readings]),
+            np.stack([reading.embedding for reading in readings]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.values)

@@ -4,7 +4,6 @@ from rldf_gym.store.database import StoreError
 from rldf_gym.store.schema import image_key, pixels_key
 from rldf_gym.store.store import Store, StoreWarning, default_limit, default_path
 
-drawn_key = image_key
 
 __all__ = [
     "Store",
@@ -12,7 +11,6 @@ __all__ = [
     "StoreWarning",
     "default_limit",
     "default_path",
-    "drawn_key",
     "image_key",
     "pixels_key",
 ]

@@ -170,13 +170,23 @@ class Store:
         return self._first(f"SELECT 1 FROM {PICTURES} WHERE key = ?", key) is not None
 
     def add_pictures(
-        self, generator: str, drawn: Mapping[tuple[str, int], NDArray[np.uint8]]
+        self,
+        generator: str,
+        drawn: Mapping[tuple[str, int], NDArray[np.uint8]],
+        keys: Sequence[str] | None = None,
     ) -> dict[tuple[str, int], NDArray[np.uint8]]:
-        """Keep what ``generator`` (a fingerprint) drew, ``uint8 [H, W, 3]`` by (prompt, seed).
+        """Store what ``generator`` (a fingerprint) made, ``uint8 [H, W, 3]`` by (prompt, seed).
 
-        Returns the pictures as they are kept: another process's where that came first.
+        Args:
+            generator: the fingerprint.
+            drawn: the images.
+            keys: the `image_key` of each, where the caller has computed them.
+
+        Returns:
+            The images as they are stored: another process's where that came first.
         """
-        keys = [image_key(generator, prompt, seed) for prompt, seed in drawn]
+        if keys is None:
+            keys = [image_key(generator, prompt, seed) for prompt, seed in drawn]
         rows = [
             (key, generator, prompt, seed, *usage(content))
             for key, (prompt, seed), content in zip(

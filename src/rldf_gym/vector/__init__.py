@@ -1,5 +1,5 @@
 """``RLDF-v0`` for many searches at once, behind ``gym.make_vec``."""
 
-from rldf_gym.vector.vector_env import RLDFVectorEnv, make_vector_env
+from rldf_gym.vector.vector_env import RLDFVectorEnv
 
-__all__ = ["RLDFVectorEnv", "make_vector_env"]
+__all__ = ["RLDFVectorEnv"]
