@@ -64,6 +64,19 @@ def test_repetitions_empty_lines_and_wide_blanks_are_left_out_and_reported(tmp_p
     assert built.notes == ("w.txt: 'w' repeats 'red'; each is kept once",)
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_columns_may_be_separated_as_spreadsheets_do(tmp_path, separator):
+    text = "\r\n".join(separator.join(row) for row in (["a", "b"], ["x", "y"], ["1", "2"]))
+    grammar = compile_grammar(grammar_from_words([written(tmp_path, "w.csv", text)]).source)
+    assert values(grammar) == {"a": ("x", "1"), "b": ("y", "2")}
+
+
+def test_words_that_look_the_same_are_the_same(tmp_path):
+    text = "caf\u00e9\ncafe\u0301\ndog\n\u200bdog\n"
+    built = grammar_from_words([written(tmp_path, "w.txt", text)])
+    assert values(compile_grammar(built.source)) == {"w": ("caf\u00e9", "dog")}
+
+
 @pytest.mark.parametrize(
     "word", ['12" record', "back\\slash", "it's", "ball, round", "猫", "כלב", "قطة", "🐈", "// no"]
 )
@@ -96,6 +109,7 @@ def test_words_with_the_sentences_own_text_are_allowed_while_every_prompt_has_on
     [
         ("w.txt", "", "holds 0 different words"),
         ("w.txt", "dog\ndog\n\n", "holds 1 different words"),
+        ("w.txt", f"dog\n{'a' * 5000}\n", "line 2: a word of 5,000 characters"),
         ("w.txt", "dog\nc\x00at\n", "line 2: .*control character"),
         ("w.csv", "", "first line names the columns"),
         ("w.csv", "a,a\nx,y\n", "first line names the columns"),

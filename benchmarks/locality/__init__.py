@@ -56,10 +56,9 @@ def _measure(case: Case) -> Mapping[str, Any]:
 def _order(words: Sequence[str], order: str, seed: int) -> npt.NDArray[np.int64]:
     if order == RANDOM:
         return np.random.default_rng(seed).permutation(len(words))
-    labels = range(len(words))
     if order == ALPHABETICAL:
-        labels = sorted(labels, key=lambda label: words[label].casefold())
-    return np.array(labels, dtype=np.int64)
+        return np.array(sorted(range(len(words)), key=lambda label: words[label].casefold()))
+    return np.arange(len(words))
 
 
 @functools.cache

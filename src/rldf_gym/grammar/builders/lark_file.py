@@ -14,6 +14,8 @@ MOST_WORDS = 10_000
 """Values of one axis that a builder writes; Lark needs about a second for 3,000."""
 
 _LINE_LENGTH = 100
+_BLANKS = re.compile("[\\s\u200b\u2060\ufeff]+")
+"""Blanks of any width, zero too; joiners of zero width stay, as some scripts need them."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def plain_word(text: str) -> str:
 
 
 def _single_blanks(text: str) -> str:
-    word = re.sub(r"\s+", " ", unicodedata.normalize("NFC", text))
+    word = _BLANKS.sub(" ", unicodedata.normalize("NFC", text))
     if control := next((c for c in word if unicodedata.category(c) == "Cc"), None):
         raise GrammarError(f"the word {word!r} holds the control character {control!r}; remove it")
     return word

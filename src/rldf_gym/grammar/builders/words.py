@@ -15,15 +15,16 @@ from rldf_gym.grammar.builders.lark_file import (
 )
 from rldf_gym.grammar.faults import GrammarError
 
+_LONGEST_WORD = 1_000
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def grammar_from_words(paths: Sequence[Path], sentence: str | None = None) -> BuiltGrammar:
     """Make a grammar with one axis for each list of words.
 
-    A ``.csv`` file has one axis per column, named by its header. Any other file has one word per
-    line and is one axis, named like the file. Empty lines, empty cells and repetitions are left
-    out; the order of the words is kept.
+    A ``.csv`` file has one axis per column, named by its header; commas, semicolons or tabs
+    separate the columns. Any other file has one word per line and is one axis, named like the file.
+    Empty lines, empty cells and repetitions are left out; the order of the words is kept.
 
     Args:
         paths: The files, in the order of their axes.
@@ -58,7 +59,9 @@ def _read(path: Path, notes: list[str]) -> dict[str, list[str]]:
             if path.suffix.lower() != ".csv":
                 lines = ((number, line) for number, line in enumerate(file, 1))
                 return {path.stem: _distinct(path, path.stem, lines, notes)}
-            rows = csv.reader(file, strict=True)
+            delimiter = max(",;\t", key=file.readline().count)
+            file.seek(0)
+            rows = csv.reader(file, strict=True, delimiter=delimiter)
             header = [plain_word(title) for title in next(rows, [])]
             _check_header(path, header)
             table = list(_rows(path, rows, len(header)))
@@ -103,6 +106,11 @@ def _distinct(
             word = plain_word(text)
         except GrammarError as error:
             raise GrammarError(f"{path}, line {number}: {error}") from error
+        if len(word) > _LONGEST_WORD:
+            raise GrammarError(
+                f"{path}, line {number}: a word of {len(word):,} characters; write at most"
+                f" {_LONGEST_WORD:,}, more than any text encoder reads"
+            )
         if word in words:
             repeated[word] = number
         elif word:
