@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_models import WORDS, save_text_to_image, save_tokenizer, truncate, word_level_merges
 
+from rldf_gym.errors import ModelError
 from rldf_gym.generation import (
     PRESETS,
     DiffusersGenerator,
@@ -304,7 +305,7 @@ def test_a_truncated_weights_file_is_named(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     truncate(weights)
-    with pytest.raises(GenerationError, match="damaged") as refusal:
+    with pytest.raises(ModelError, match="damaged") as refusal:
         tiny(copy)([DOG], [0])
     assert str(weights) in str(refusal.value)
 
@@ -317,7 +318,7 @@ def test_a_missing_weights_file_is_named(folder, tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(GenerationError, match=r"model_index\.json is missing"):
+    with pytest.raises(ModelError, match=r"model_index\.json is missing"):
         _ = make_generator("embedded", repository=str(tmp_path)).fingerprint
 
 
@@ -357,13 +358,13 @@ def test_a_setting_out_of_range_is_refused_by_name(setting):
 
 
 def test_an_unknown_device_is_refused_with_the_known_ones():
-    with pytest.raises(GenerationError, match=r"'tpu'.*cpu, cuda, cuda:N, mps"):
+    with pytest.raises(ModelError, match=r"'tpu'.*cpu, cuda, cuda:N, mps"):
         make_generator("embedded", "tpu")
 
 
 def test_a_device_that_the_machine_lacks_is_refused_when_it_is_needed(folder):
     far = make_generator("embedded", "cuda:99", repository=str(folder))
-    with pytest.raises(GenerationError, match="cuda:99"):
+    with pytest.raises(ModelError, match="cuda:99"):
         far([DOG], [0])
 
 

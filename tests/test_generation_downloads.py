@@ -5,6 +5,7 @@ import shutil
 import pytest
 from tiny_models import save_architecture
 
+from rldf_gym.errors import ModelError
 from rldf_gym.generation import (
     PRESETS,
     GenerationError,
@@ -43,7 +44,7 @@ def put_into_cache(cache, repository, folder):
 
 
 def test_a_missing_model_is_named_with_its_preset_and_the_command_that_fetches_it():
-    with pytest.raises(GenerationError) as refusal:
+    with pytest.raises(ModelError) as refusal:
         make_generator("sd14", "cpu")(["one dog"], [0])
     assert PRESETS["sd14"].repository in str(refusal.value)
     assert "rldf generators fetch sd14" in str(refusal.value)
@@ -51,7 +52,7 @@ def test_a_missing_model_is_named_with_its_preset_and_the_command_that_fetches_i
 
 def test_another_repository_is_fetched_by_the_hubs_own_command():
     absent = make_generator("sd14", "cpu", repository="nobody/no-model", revision=COMMIT)
-    with pytest.raises(GenerationError, match=f"hf download nobody/no-model --revision {COMMIT}"):
+    with pytest.raises(ModelError, match=f"hf download nobody/no-model --revision {COMMIT}"):
         absent(["one dog"], [0])
 
 
@@ -64,7 +65,7 @@ def test_offline_nothing_is_even_tried(monkeypatch, forbidden_by):
     if forbidden_by == "environment":
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     local = {"local_files_only": True} if forbidden_by == "setting" else {}
-    with pytest.raises(GenerationError, match="is not on this machine"):
+    with pytest.raises(ModelError, match="is not on this machine"):
         make_generator("sd14", "cpu", **local)(["one dog"], [0])
 
 
@@ -84,9 +85,7 @@ def test_a_download_that_was_interrupted_is_missing_and_not_broken(cache, folder
     generator = make_generator(
         f"diffusers:somebody/tiny@{COMMIT}", "cpu", local_files_only=local_files_only
     )
-    with pytest.raises(
-        GenerationError, match=r"could not be downloaded.*hf download somebody/tiny"
-    ):
+    with pytest.raises(ModelError, match=r"could not be downloaded.*hf download somebody/tiny"):
         generator([DOG], [0])
 
 
@@ -97,7 +96,7 @@ def test_an_autoencoder_without_safetensors_is_missing(cache, folder):
     generator = make_generator(
         f"diffusers:{folder}", "cpu", vae="somebody/tiny-vae", vae_revision=COMMIT
     )
-    with pytest.raises(GenerationError, match=r"tiny-vae .* is not on this machine"):
+    with pytest.raises(ModelError, match=r"tiny-vae .* is not on this machine"):
         generator([DOG], [0])
 
 
@@ -109,12 +108,12 @@ def test_a_branch_is_identified_by_the_commit_that_it_stands_at(cache, folder):
 
 
 def test_a_branch_that_nobody_can_look_up_has_to_be_pinned():
-    with pytest.raises(GenerationError, match="pin one"):
+    with pytest.raises(ModelError, match="pin one"):
         _ = make_generator("diffusers:somebody/unseen").fingerprint
 
 
 def test_fetching_draws_nothing_and_says_what_is_wrong():
-    with pytest.raises(GenerationError, match=r"stabilityai/sd-turbo.*could not be downloaded"):
+    with pytest.raises(ModelError, match=r"stabilityai/sd-turbo.*could not be downloaded"):
         fetch_generator("sd-turbo")
 
 
@@ -159,7 +158,7 @@ def test_pickles_that_nobody_loads_are_nothing_to_refuse(folder, tmp_path):
 
 
 def test_a_folder_that_is_no_pipeline_is_named(tmp_path):
-    with pytest.raises(GenerationError, match=r"model_index\.json is missing"):
+    with pytest.raises(ModelError, match=r"model_index\.json is missing"):
         make_generator(f"diffusers:{tmp_path}", "cpu")([DOG], [0])
 
 

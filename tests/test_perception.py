@@ -19,6 +19,7 @@ from tiny_models import (
     truncate,
 )
 
+from rldf_gym.errors import ModelError
 from rldf_gym.perception import (
     OpenClip,
     Perception,
@@ -255,10 +256,10 @@ def test_damaged_or_missing_weights_are_named_with_the_mend(folder, tmp_path, mo
     else:
         weights.write_text("<html>404: not found</html>")
     look = make_perception(copy, "cpu").models()[model]
-    with pytest.raises(PerceptionError, match="save the model") as refusal:
+    with pytest.raises(ModelError, match="save the model") as refusal:
         look(np.zeros((1, 64, 64, 3), np.uint8))
     assert str(weights) in str(refusal.value)
-    with pytest.raises(PerceptionError):
+    with pytest.raises(ModelError):
         _ = look.fingerprint
 
 
@@ -266,7 +267,7 @@ def test_pickled_clip_weights_are_not_loaded(folder, tmp_path):
     copy = shutil.copytree(folder / "clip", tmp_path / "clip")
     weights = copy / "open_clip_model.safetensors"
     weights.rename(copy / "open_clip_pytorch_model.bin")
-    with pytest.raises(PerceptionError, match="missing"):
+    with pytest.raises(ModelError, match="missing"):
         OpenClip(copy, "cpu").embed_texts(["park"])
 
 
@@ -304,7 +305,7 @@ def test_an_unknown_perception_is_refused_with_the_known_one():
 
 
 def test_an_unknown_device_is_refused_with_the_known_ones(folder):
-    with pytest.raises(PerceptionError, match="cpu, cuda, cuda:N, mps"):
+    with pytest.raises(ModelError, match="cpu, cuda, cuda:N, mps"):
         make_perception(folder, "tpu")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tiny_models import NOUNS, detector_architecture, save_clip
 
+from rldf_gym.errors import ModelError
 from rldf_gym.factory import make_evaluator
 from rldf_gym.generation import PRESETS, make_generator
 from rldf_gym.grammar import load_grammar
@@ -61,7 +62,7 @@ def checkpoint(tmp_path_factory):
 
 
 def on_the_hub(repository="somebody/model"):
-    return HubModel(repository, COMMIT, False, PerceptionError, "rldf generators fetch sd14")
+    return HubModel(repository, COMMIT, "rldf generators fetch sd14")
 
 
 def put_into_cache(cache, repository, *files):
@@ -191,7 +192,7 @@ def test_the_identity_of_a_hub_model_needs_no_download():
 
 @pytest.mark.parametrize("name", ["photos", "clip"])
 def test_missing_models_are_named_with_the_command_that_fetches_them(name, pictures):
-    with pytest.raises(PerceptionError, match="rldf generators fetch sd14"):
+    with pytest.raises(ModelError, match="rldf generators fetch sd14"):
         make_perception(name, "cpu").clip(pictures)
 
 

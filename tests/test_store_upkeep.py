@@ -1,4 +1,5 @@
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -230,7 +231,8 @@ class TestSalvage:
         assert maintenance.verify(new) == []
 
     def test_keeps_the_failures_of_a_store_of_the_last_version(self, tmp_path):
-        copied = salvage(LAST_VERSION, tmp_path / "new.sqlite")
+        old = Path(shutil.copy(LAST_VERSION, tmp_path / "old.sqlite"))
+        copied = salvage(old, tmp_path / "new.sqlite")
         assert copied == {"pictures": 3, "outputs": 9, "texts": 0, "failures": 1}
         assert maintenance.verify(tmp_path / "new.sqlite") == []
 

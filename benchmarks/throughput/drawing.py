@@ -24,7 +24,7 @@ from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator, make_generator
 from rldf_gym.generation.presets import PRESETS
 from rldf_gym.grammar import Grammar, load_grammar
-from rldf_gym.model_loading import silence
+from rldf_gym.model_loading import suppress_all_logs
 from rldf_gym.perception import Perception, make_perception
 from rldf_gym.store import Store
 
@@ -130,7 +130,7 @@ def _bare_pipeline() -> Pipeline:
     from diffusers import StableDiffusionPipeline
 
     preset = PRESETS["embedded"]
-    with silence():
+    with suppress_all_logs():
         pipe = StableDiffusionPipeline.from_pretrained(
             preset.repository,
             torch_dtype=getattr(torch, preset.dtype),

@@ -2,4 +2,8 @@
 
 
 class RLDFError(ValueError):
-    """Bad input or a missing part; the message names the thing, its value and the mend."""
+    """Bad input or a missing part; the message names the thing, its value and how to fix it."""
+
+
+class ModelError(RLDFError):
+    """A model whose files are missing or damaged, or a device that this machine lacks."""

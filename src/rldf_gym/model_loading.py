@@ -1,13 +1,12 @@
-"""What every model room needs before it loads anything: intact files, a device, silence.
+"""Shared model-loading functions: check files, open a device, suppress logs.
 
-Nothing here imports torch until a device is opened, so that fingerprints, and with them a world
-whose pictures are all in the store, cost no heavy import.
+Nothing here imports torch until a device is opened, so that a fingerprint, and an environment
+whose images are all in the store, need no heavy import.
 """
 
 import contextlib
 import functools
 import hashlib
-import json
 import logging
 import re
 import warnings
@@ -16,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rldf_gym.errors import RLDFError
+from rldf_gym.errors import ModelError
 from rldf_gym.threads import limit_torch_threads
 
 if TYPE_CHECKING:
@@ -41,16 +40,16 @@ class ModelFiles(Protocol):
         ...
 
     @property
-    def mend(self) -> str:
-        """What brings lost or damaged files back, as the end of a sentence."""
+    def remedy(self) -> str:
+        """How to restore missing or damaged files, as the end of a sentence."""
         ...
 
     def check(self) -> None:
-        """Refuse missing and damaged files."""
+        """Raise `ModelError` for missing and damaged files."""
         ...
 
     def content_hash(self) -> str:
-        """Identity of the model, as sha256 hex."""
+        """Return the identity of the model, as sha256 hex."""
         ...
 
 
@@ -61,41 +60,39 @@ class ModelFolder:
     Attributes:
         path: the folder.
         required: file names, relative to the folder, without which the model cannot be loaded.
-        error: exception class that its room raises.
     """
 
     path: Path
     required: tuple[str, ...]
-    error: type[RLDFError]
 
     @property
-    def mend(self) -> str:
-        """What brings lost or damaged files back, as the end of a sentence."""
+    def remedy(self) -> str:
+        """How to restore missing or damaged files, as the end of a sentence."""
         if self.path.is_relative_to(EMBEDDED):
             return "reinstall the package: pip install --force-reinstall --no-deps rldf-gym"
         return "save the model into that folder again"
 
     def check(self) -> None:
-        """Refuse missing files and truncated weights.
+        """Check that files are there and weights not truncated.
 
         Raises:
-            RLDFError: of class `error`, naming the file, what is wrong with it and the mend.
+            ModelError: names the file, what is wrong with it and how to restore it.
         """
         for name in self.required:
             if not (self.path / name).is_file():
-                raise self.error(f"model file {self.path / name} is missing; {self.mend}")
+                raise ModelError(f"model file {self.path / name} is missing; {self.remedy}")
         for weights in sorted(self.path.rglob("*.safetensors")):
             problem = weights_problem(weights)
             if problem is not None:
-                raise self.error(f"weights file {weights} is damaged ({problem}); {self.mend}")
+                raise ModelError(f"weights file {weights} is damaged ({problem}); {self.remedy}")
 
     def content_hash(self) -> str:
-        """Identity of the model: sha256 hex over names and bytes of all files that decide it.
+        """Return the identity of the model: sha256 hex over all files that decide its outputs.
 
         Computed once per process for unchanged files.
 
         Raises:
-            RLDFError: of class `error`, when files are missing or damaged.
+            ModelError: files are missing or damaged.
         """
         self.check()
         files = sorted(
@@ -108,45 +105,39 @@ class ModelFolder:
 
 
 def weights_problem(path: Path) -> str | None:
-    """Say what is wrong with a safetensors file, without reading its tensors.
+    """Return what is wrong with a safetensors file, without reading its tensors.
 
-    The header promises where every tensor ends, so a truncated or foreign file is found by
-    comparing that promise with the size on disk; a flipped bit inside a tensor is not.
+    A truncated or foreign file is found; a flipped bit inside a tensor is not.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header_size = int.from_bytes(file.read(8), "little")
-        if size < 8 or header_size > size - 8:
-            return f"{size} bytes are too few for a safetensors header"
-        try:
-            header = json.loads(file.read(header_size))
-            ends = [entry["data_offsets"][1] for key, entry in header.items() if key[0] != "_"]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-            return "its header is not a safetensors header"
-    expected = 8 + header_size + max(ends, default=0)
-    return None if size == expected else f"{size} bytes where its header promises {expected}"
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            return None
+    except (SafetensorError, OSError) as error:
+        return str(error)
 
 
-def check_device_name(device: str | None, error: type[RLDFError]) -> None:
-    """Refuse, without importing torch, a device name that no machine has.
+def validate_device_name(device: str | None) -> None:
+    """Check a device's name without importing torch.
 
     Raises:
-        RLDFError: of class `error`, listing the known names.
+        ModelError: no machine has such a device; lists the known names.
     """
     if device is not None and _DEVICE_NAME.fullmatch(device) is None:
-        raise error(f"unknown device {device!r}; known: {KNOWN_DEVICES}, or None for the best")
+        raise ModelError(f"unknown device {device!r}; known: {KNOWN_DEVICES}, or None for the best")
 
 
-def open_device(device: str | None, error: type[RLDFError]) -> "torch.device":
-    """Torch device of that name; None picks CUDA where there is one, else the CPU.
+def open_device(device: str | None) -> "torch.device":
+    """Return the torch device of that name; None picks CUDA where there is one, else the CPU.
 
     Raises:
-        RLDFError: of class `error`, when this machine lacks the device.
+        ModelError: this machine lacks the device.
     """
     import torch
 
     limit_torch_threads()
-    check_device_name(device, error)
+    validate_device_name(device)
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     opened = torch.device(device)
@@ -158,7 +149,9 @@ def open_device(device: str | None, error: type[RLDFError]) -> "torch.device":
     }[opened.type]
     if missing:
         seen = f" (torch sees {cards} CUDA devices)" if opened.type == "cuda" else ""
-        raise error(f"device {device!r} is not available on this machine{seen}; use device='cpu'")
+        raise ModelError(
+            f"device {device!r} is not available on this machine{seen}; use device='cpu'"
+        )
     return opened
 
 
@@ -173,10 +166,10 @@ def state_without(instance: object, *loaded: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def silence_of(*libraries: str) -> Iterator[None]:
-    """Keep these libraries' log lines below ERROR, and warnings, off the user's terminal.
+def suppress_logs(*libraries: str) -> Iterator[None]:
+    """Suppress warnings, and these libraries' log records below ERROR.
 
-    Everybody else goes on logging: a server does while it draws.
+    Other loggers are not affected: a server logs requests while it generates.
 
     Args:
         *libraries: names of their topmost loggers.
@@ -195,11 +188,10 @@ def silence_of(*libraries: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """Keep all warnings and log lines below ERROR off the user's terminal.
+def suppress_all_logs() -> Iterator[None]:
+    """Suppress all warnings, and the log records below ERROR of all loggers and threads.
 
-    Whoever logs them, in whichever thread: for the short time that a library is imported and
-    loads, when it configures its loggers itself, or uses the root's.
+    For the short time in which a library is imported and configures its own loggers.
     """
     before = logging.root.manager.disable
     logging.disable(max(before, logging.WARNING))

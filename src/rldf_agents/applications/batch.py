@@ -28,7 +28,6 @@ from rldf_agents.applications.search import (
     SearchSettings,
     open_search,
 )
-from rldf_gym.generation import GenerationError
 from rldf_gym.goal import Picture, load_picture
 from rldf_gym.grammar import load_grammar
 from rldf_gym.model_loading import open_device
@@ -69,7 +68,7 @@ def search_pictures(
     settings = replace(settings, grammar=load_grammar(settings.grammar))
     if settings.device not in (None, "cpu"):
         # A stored world never opens its device, but whoever names one wants to know that it works.
-        open_device(settings.device, GenerationError)
+        open_device(settings.device)
     folders = folders_for(pictures, out)
     if resume:
         require_resumable(folders)

@@ -19,7 +19,7 @@ from rldf_gym.generation.images_api import OPENAI, ImagesApiGenerator
 from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
-from rldf_gym.generation.presets import DIFFUSERS, PRESETS, preset_of
+from rldf_gym.generation.presets import DIFFUSERS, PRESETS, default_preset
 from rldf_gym.generation.protocols import (
     GenerationError,
     Generator,
@@ -27,7 +27,7 @@ from rldf_gym.generation.protocols import (
     LimitedVocabulary,
     PicturesUnavailableError,
 )
-from rldf_gym.generation.vocabulary import refuse_unknown_words
+from rldf_gym.generation.vocabulary import validate_words
 from rldf_gym.hub import is_repository
 from rldf_gym.registry import is_object_name, make_named
 
@@ -99,7 +99,7 @@ def find_preset(name: str) -> GeneratorPreset:
     if name in PRESETS:
         return PRESETS[name]
     if name.startswith(DIFFUSERS) and name != DIFFUSERS:
-        return preset_of(name.removeprefix(DIFFUSERS))
+        return default_preset(name.removeprefix(DIFFUSERS))
     if name.startswith(OPENAI):
         raise GenerationError(f"{name!r} is drawn by a server: this machine has no weights of it")
     near = difflib.get_close_matches(name, PRESETS, n=2)
@@ -139,4 +139,4 @@ def check_words(generator: Generator, texts: Iterable[str]) -> None:
         GenerationError: listing the unknown words.
     """
     if isinstance(generator, LimitedVocabulary) and generator.known_words is not None:
-        refuse_unknown_words(texts, generator.known_words, generator.name)
+        validate_words(texts, generator.known_words, generator.name)

@@ -1,19 +1,19 @@
-"""What makes drawing faster without changing what is drawn beyond rounding."""
+"""Faster generation, with the same images up to rounding."""
 
 from typing import Any
 
 _MOST_AT_ONCE = 64
-"""Beyond it, larger batches of 512x512 pictures no longer draw faster."""
+"""Larger batches of 512x512 images are no faster."""
 
 _SHARE = 0.8
-"""Of the free memory; the rest is for fragmentation, and for perception to look at the batch."""
+"""Of the free memory; the rest is for fragmentation and for perception."""
 
 
-def arrange(pipeline: Any, compile_mode: str | None) -> None:
-    """Arrange a pipeline's networks for speed, and compile the denoising one where asked to.
+def optimize(pipeline: Any, compile_mode: str | None) -> None:
+    """Change a pipeline's networks for speed, and optionally compile the denoising one.
 
-    Convolutions work on channels-last memory, which their kernels want anyway. On a CPU the
-    autoencoder decodes one picture at a time: its activations then fit into the cache.
+    Weights become channels-last, the layout that convolution kernels use. On a CPU the
+    autoencoder decodes one image at a time: its activations then fit into the cache.
 
     Args:
         pipeline: a diffusers text-to-image pipeline, on its device.
@@ -35,11 +35,11 @@ def arrange(pipeline: Any, compile_mode: str | None) -> None:
 
 
 def pictures_that_fit(free: int, each: int) -> int:
-    """How many pictures to draw at once: a power of two, from 1 to 64.
+    """Return the number of images to generate at once: a power of two, from 1 to 64.
 
     Args:
         free: bytes of memory that are free.
-        each: bytes that drawing one picture takes beside the weights.
+        each: bytes that one image needs beside the weights.
     """
     fitting = min(_MOST_AT_ONCE, int(_SHARE * free) // max(each, 1))
     return 1 << (max(fitting, 1).bit_length() - 1)

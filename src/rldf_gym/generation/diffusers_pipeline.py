@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.batching import batch_size, in_batches, is_out_of_memory
-from rldf_gym.generation.acceleration import arrange, pictures_that_fit
+from rldf_gym.generation.acceleration import optimize, pictures_that_fit
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
 from rldf_gym.generation.text_inputs import text_inputs, truncated_text
-from rldf_gym.generation.vocabulary import read_known_words, refuse_unknown_words
-from rldf_gym.model_loading import check_device_name, open_device, silence_of, state_without
+from rldf_gym.generation.vocabulary import read_known_words, validate_words
+from rldf_gym.model_loading import open_device, state_without, suppress_logs, validate_device_name
 
 if TYPE_CHECKING:
     import torch
@@ -58,11 +58,11 @@ class DiffusersGenerator:
             included, by number of pictures; empty where the preset does not compile.
 
     Raises:
-        GenerationError: for an unknown device.
+        ModelError: unknown device.
     """
 
     def __init__(self, name: str, preset: GeneratorPreset, device: str | None = None) -> None:
-        check_device_name(device, GenerationError)
+        validate_device_name(device)
         self.name = name
         self.preset = preset
         self.warm_up_seconds: dict[int, float] = {}
@@ -132,7 +132,7 @@ class DiffusersGenerator:
             self._pipeline
         )  # loaded here, outside of the silence: its warnings are for the user
         # Once around everything: it takes as long as half a dozen of a small model's layers.
-        with silence_of("diffusers", "transformers"):
+        with suppress_logs("diffusers", "transformers"):
             cut = None if self._warned else _first_truncated(pipeline, self.preset, prompts)
 
             def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
@@ -154,7 +154,7 @@ class DiffusersGenerator:
             if not 0 <= seed < _SEED_LIMIT:
                 raise GenerationError(f"seed {seed} is outside 0 .. 2^63 - 1")
         if self.known_words is not None:
-            refuse_unknown_words(prompts, self.known_words, self.name)
+            validate_words(prompts, self.known_words, self.name)
 
     def _warn_of_cut_words(self, prompt: str, words: str) -> None:
         """Warn once in a generator's life: the sentences of a grammar are much of one length."""
@@ -231,7 +231,7 @@ class DiffusersGenerator:
 
     @functools.cached_property
     def _pipeline(self) -> Any:
-        device = open_device(self._device, GenerationError)
+        device = open_device(self._device)
         if device.type == "cpu" and self.preset.dtype == "float16":
             warnings.warn(
                 f"the generator {self.name!r} draws in float16, which is slow on a CPU:"
@@ -243,7 +243,7 @@ class DiffusersGenerator:
         pipeline.set_progress_bar_config(disable=True)
         if self.preset.attention_slicing:
             pipeline.enable_attention_slicing()
-        arrange(pipeline, self.preset.compile)
+        optimize(pipeline, self.preset.compile)
         return pipeline
 
 

@@ -1,4 +1,4 @@
-"""From a preset to a loaded diffusers pipeline: where its files are, and what identifies them."""
+"""Find, identify and load the files of a preset's diffusers pipeline."""
 
 import contextlib
 import hashlib
@@ -15,7 +15,7 @@ from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.presets import PRESETS
 from rldf_gym.generation.protocols import GenerationError
 from rldf_gym.hub import HubModel, is_repository
-from rldf_gym.model_loading import ModelFolder, silence
+from rldf_gym.model_loading import ModelFolder, suppress_all_logs
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +33,7 @@ _UNSAFE = (
 
 @dataclass(frozen=True)
 class PipelineFiles:
-    """Where the files of one preset are.
+    """The files of one preset, wherever they are.
 
     Attributes:
         name: how the user called the generator, for messages.
@@ -44,21 +44,21 @@ class PipelineFiles:
     preset: GeneratorPreset
 
     def fingerprint(self) -> str:
-        """Sha256 hex of everything that decides pixels; imports no torch.
+        """Return the sha256 hex of everything that decides pixels; imports no torch.
 
         Raises:
-            GenerationError: when the files of a folder are missing or damaged, or a revision that
-                is no commit cannot be looked up.
+            ModelError: the files of a folder are missing or damaged, or a revision that is no
+                commit cannot be looked up.
         """
         preset = self.preset
-        recipe = preset.recipe() | {
+        config = preset.fingerprint_config() | {
             "weights": self._identity(preset.repository, preset.revision),
             "vae": None if preset.vae is None else self._identity(preset.vae, preset.vae_revision),
         }
-        return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
     def load(self, device: "torch.device") -> Any:
-        """The pipeline on a device; downloads it if it is not on this machine and that is allowed.
+        """Return the pipeline on a device; download it if it is not on this machine.
 
         Raises:
             GenerationError: naming the file, or the repository and the command that fetches it.
@@ -74,7 +74,7 @@ class PipelineFiles:
         }
         model, vae = self._pipeline_folder(), self._vae_folder()
         for folder in filter(None, (model, vae)):
-            self._refuse_pickles(folder)
+            self._validate_no_pickles(folder)
         with _silent_loading():
             try:
                 parts = self._left_out()
@@ -89,7 +89,7 @@ class PipelineFiles:
                 raise GenerationError(self._failed(error)) from error
 
     def fetch(self) -> None:
-        """Bring all files of the preset to this machine, with progress bars.
+        """Download all files of the preset, with progress bars.
 
         Raises:
             GenerationError: when they cannot be had.
@@ -125,14 +125,11 @@ class PipelineFiles:
 
         source = self._on_the_hub(preset.repository, preset.revision)
         commit = source.commit()
+        with contextlib.suppress(OSError), _silent_loading():
+            return self._whole(download(local_files_only=True))
         try:
-            with _silent_loading():
-                return self._whole(download(local_files_only=True))
-        except OSError as absent:  # what huggingface_hub raises for what is not in its cache
-            if not source.may_connect():
-                raise source.missing(absent) from absent
-        try:
-            with silence():
+            source.require_connection()
+            with suppress_all_logs():
                 return self._whole(download())
         except Exception as error:  # as in `load`
             raise source.missing(error) from error
@@ -149,7 +146,7 @@ class PipelineFiles:
         return source.files(("config.json", "diffusion_pytorch_model.safetensors"))
 
     def _left_out(self) -> dict[str, Any]:
-        """Parts of the pipeline that are not wanted: they are neither downloaded nor loaded."""
+        """Return the parts of the pipeline that are neither downloaded nor loaded, as None."""
         parts: dict[str, Any] = {}
         if not self.preset.safety_checker:
             parts |= dict.fromkeys(("safety_checker", "feature_extractor"))
@@ -166,19 +163,18 @@ class PipelineFiles:
             )
         known = PRESETS.get(self.name)
         fetched = () if known is None else (known.repository, known.vae)
-        fetching = (
+        download_command = (
             f"rldf generators fetch {self.name}"
             if repository in fetched
             else f"hf download {repository} --revision {revision}"
         )
-        local = self.preset.local_files_only
-        return HubModel(repository, revision, local, GenerationError, fetching)
+        return HubModel(repository, revision, download_command, self.preset.local_files_only)
 
     def _whole(self, folder: Path) -> Path:
-        """That folder of the cache, if no part of it lacks its weights.
+        """Return a folder of the cache, if no part of it lacks its weights.
 
-        An interrupted download may have left some out, and the cache has not always a listing to
-        tell by.
+        Raises:
+            FileNotFoundError: an interrupted download left some out.
         """
         for name, kind in _parts(folder).items():
             if _NO_NETWORK.search(kind) or name in self._left_out() or not (folder / name).is_dir():
@@ -187,11 +183,10 @@ class PipelineFiles:
                 raise FileNotFoundError(f"{name} has no weights in the cache")
         return folder
 
-    def _refuse_pickles(self, folder: Path) -> None:
+    def _validate_no_pickles(self, folder: Path) -> None:
         if self.preset.allow_pickle_weights:
             return
-        # Beside a pipeline's parts lie single-file checkpoints and those of its training, which
-        # nobody loads.
+        # Single-file checkpoints and those of the training, beside the parts, are not loaded.
         parts = [folder / name for name in _parts(folder)] or [folder]
         files = [path for part in parts for path in part.glob("*") if path.suffix in _WEIGHTS]
         safe = {path.parent for path in files if path.suffix == ".safetensors"}
@@ -207,17 +202,17 @@ class PipelineFiles:
 
 
 def _model_folder(repository: str) -> ModelFolder | None:
-    """The model folder of that name; None for a repository id ("owner/name")."""
+    """Return the model folder of that name; None for a repository id ("owner/name")."""
     path = Path(repository).expanduser()
     if not path.is_absolute() and not path.is_dir():
         return None
     has_parts = (path / "model_index.json").is_file() or not (path / "config.json").is_file()
     required = "model_index.json" if has_parts else "config.json"
-    return ModelFolder(path, (required,), GenerationError)
+    return ModelFolder(path, (required,))
 
 
 def _parts(folder: Path) -> dict[str, str]:
-    """Class of every part of a pipeline's folder, by name; none where it is a single model's."""
+    """Return the class of every part of a pipeline's folder, by name; {} for a single model."""
     index = folder / "model_index.json"
     if not index.is_file():
         return {}
@@ -265,20 +260,20 @@ def _replace_scheduler(pipeline: Any, preset: GeneratorPreset) -> None:
 
 @contextlib.contextmanager
 def _silent_loading() -> Iterator[None]:
-    """No log lines and no progress bars while weights are loaded."""
+    """Suppress log records and progress bars while weights are loaded."""
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
 
-    talkative = [
+    with_bars = [
         library
         for library in (diffusers_logging, transformers_logging)
         if library.is_progress_bar_enabled()
     ]
-    for library in talkative:
+    for library in with_bars:
         library.disable_progress_bar()
     try:
-        with silence():
+        with suppress_all_logs():
             yield
     finally:
-        for library in talkative:
+        for library in with_bars:
             library.enable_progress_bar()

@@ -123,11 +123,11 @@ class GeneratorPreset:
             )
         return replace(self, **changes)
 
-    def recipe(self) -> dict[str, Any]:
-        """All settings that decide pixels, as JSON; what the weights are is not among them.
+    def fingerprint_config(self) -> dict[str, Any]:
+        """Return all settings that decide pixels, as JSON; without the weights.
 
-        A setting that came later is named only where it is not at its default, so that pictures
-        stored before it existed keep their key.
+        A setting that was added later is included only where it differs from its default, so that
+        images stored before it existed keep their key.
         """
         guidance = self.guidance_scale
         later = {

@@ -93,10 +93,10 @@ DIFFUSERS = "diffusers:"
 """What the name of any other model begins with: `diffusers:<repository or folder>[@revision]`."""
 
 
-def preset_of(model: str) -> GeneratorPreset:
-    """The preset of any model that `diffusers.AutoPipelineForText2Image` loads.
+def default_preset(model: str) -> GeneratorPreset:
+    """Return the preset of any model that `diffusers.AutoPipelineForText2Image` loads.
 
-    Steps, guidance and size are the pipeline's own; nothing but the weights is known.
+    Steps, guidance and size are the pipeline's own.
 
     Args:
         model: a repository id or a folder; behind a repository id, "@" and a commit.

@@ -32,8 +32,8 @@ def read_known_words(vocabulary: Path) -> frozenset[str]:
     return frozenset(token.removesuffix(_WORD_END) for token in tokens if token.endswith(_WORD_END))
 
 
-def refuse_unknown_words(texts: Iterable[str], known_words: frozenset[str], name: str) -> None:
-    """Refuse texts with words that the generator `name` never learned.
+def validate_words(texts: Iterable[str], known_words: frozenset[str], name: str) -> None:
+    """Check that the generator `name` learned all words of some texts.
 
     Raises:
         GenerationError: listing the unknown words.

@@ -8,12 +8,12 @@ safetensors, and read that way ever after.
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rldf_gym.atomic_file import write_atomically
 from rldf_gym.hub import HubModel
 from rldf_gym.perception.protocols import PerceptionError
 from rldf_gym.perception.weights import CONFIG_FILE, WEIGHTS_FILE, private_ultralytics
@@ -52,7 +52,8 @@ class PublishedDetector:
             if digest != self.sha256:
                 raise PerceptionError(
                     f"{checkpoint} is not the file that was published (sha256 {digest}, not"
-                    f" {self.sha256}); delete it and fetch it again with: {self.source.fetching}"
+                    f" {self.sha256}); delete it and download it again with:"
+                    f" {self.source.download_command}"
                 )
             convert_detector(checkpoint, folder)
         return folder
@@ -91,13 +92,11 @@ def convert_detector(
             "iou": iou,
         }
     folder.mkdir(parents=True, exist_ok=True)
-    # Another process may convert the same, or read what is there: files appear whole.
-    with tempfile.TemporaryDirectory(dir=folder) as unfinished:
-        save_file(weights, Path(unfinished) / WEIGHTS_FILE)
-        (Path(unfinished) / CONFIG_FILE).write_text(json.dumps(config, indent=2), encoding="utf-8")
-        # A folder with a configuration is complete: that comes last.
-        for name in (WEIGHTS_FILE, CONFIG_FILE):
-            (Path(unfinished) / name).replace(folder / name)
+    with write_atomically(folder / WEIGHTS_FILE) as file:
+        save_file(weights, file)
+    # A folder with a configuration is complete: that comes last.
+    with write_atomically(folder / CONFIG_FILE) as file:
+        file.write_text(json.dumps(config, indent=2), encoding="utf-8")
     return folder
 
 

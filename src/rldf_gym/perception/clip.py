@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from rldf_gym.model_loading import (
     ModelFiles,
     ModelFolder,
-    check_device_name,
     open_device,
-    silence,
     state_without,
+    suppress_all_logs,
+    validate_device_name,
 )
 from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
@@ -39,14 +39,12 @@ class OpenClip:
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
     Raises:
-        PerceptionError: for an unknown device.
+        ModelError: unknown device.
     """
 
     def __init__(self, path: Path | ModelFiles, device: str | None = None) -> None:
-        check_device_name(device, PerceptionError)
-        self._folder = (
-            ModelFolder(path, CLIP_FILES, PerceptionError) if isinstance(path, Path) else path
-        )
+        validate_device_name(device)
+        self._folder = ModelFolder(path, CLIP_FILES) if isinstance(path, Path) else path
         self._device = device
 
     def __getstate__(self) -> dict[str, Any]:
@@ -74,7 +72,7 @@ class OpenClip:
         with safe_open(path, framework="np") as weights:
             names = tuple(weights.keys())
             if "logit_scale" not in names:
-                raise PerceptionError(f"{path} holds no logit_scale; {self._folder.mend}")
+                raise PerceptionError(f"{path} holds no logit_scale; {self._folder.remedy}")
             return math.exp(float(weights.get_tensor("logit_scale")))
 
     def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
@@ -113,10 +111,10 @@ class OpenClip:
         """Model, tokenizer and device; convolutions' kernels want channels-last memory."""
         import torch
 
-        device = open_device(self._device, PerceptionError)
+        device = open_device(self._device)
         self._folder.check()
         source = f"local-dir:{self._folder.path}"
-        with silence():
+        with suppress_all_logs():
             import open_clip
 
             try:
@@ -125,7 +123,7 @@ class OpenClip:
             except Exception as error:  # open_clip and what is under it raise their own kinds
                 raise PerceptionError(
                     f"{self._folder.path / _WEIGHTS_FILE} does not fit {_CONFIG_FILE} [{error}]; "
-                    f"{self._folder.mend}"
+                    f"{self._folder.remedy}"
                 ) from error
         return model.eval().to(memory_format=torch.channels_last), tokenizer, device
 

@@ -8,14 +8,14 @@ from rldf_gym.model_loading import EMBEDDED
 from rldf_gym.perception.checkpoints import PublishedDetector
 from rldf_gym.perception.clip import CLIP_FILES, OpenClip
 from rldf_gym.perception.detector import UltralyticsDetector
-from rldf_gym.perception.protocols import Perception, PerceptionError
+from rldf_gym.perception.protocols import Perception
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
 
-_FETCHING = "rldf generators fetch sd14"
+_DOWNLOAD_COMMAND = "rldf generators fetch sd14"
 
 
 def _pinned(repository: str, commit: str) -> HubModel:
-    return HubModel(repository, commit, False, PerceptionError, _FETCHING)
+    return HubModel(repository, commit, _DOWNLOAD_COMMAND)
 
 
 # OpenAI's ViT-L/14, in open_clip's format (paper, §3.1: CLIP rewards by open implementations).

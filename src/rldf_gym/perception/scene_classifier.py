@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.model_loading import check_device_name, open_device, state_without
+from rldf_gym.model_loading import open_device, state_without, validate_device_name
 from rldf_gym.perception.pixels import centre_square, check_pictures, to_tensor
-from rldf_gym.perception.protocols import Output, PerceptionError
+from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
 
 if TYPE_CHECKING:
@@ -27,11 +27,12 @@ class UltralyticsSceneClassifier:
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
     Raises:
-        PerceptionError: for an unknown device, or a missing or damaged configuration.
+        ModelError: unknown device.
+        PerceptionError: missing or damaged configuration.
     """
 
     def __init__(self, path: Path, device: str | None = None) -> None:
-        check_device_name(device, PerceptionError)
+        validate_device_name(device)
         self._folder = model_folder(path)
         self._device = device
         config = read_config(self._folder, {"class_names": list, "image_size": int})
@@ -68,5 +69,5 @@ class UltralyticsSceneClassifier:
 
     @functools.cached_property
     def _network(self) -> "tuple[Any, torch.device]":
-        device = open_device(self._device, PerceptionError)
+        device = open_device(self._device)
         return load_network(self._folder, "ClassificationModel", device), device

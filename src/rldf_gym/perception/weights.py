@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rldf_gym.model_loading import ModelFolder, silence
+from rldf_gym.model_loading import ModelFolder, suppress_all_logs
 from rldf_gym.perception.protocols import PerceptionError
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ def read_config(folder: ModelFolder, fields: dict[str, type]) -> dict[str, Any]:
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise PerceptionError(f"cannot read {path} ({error}); {folder.mend}") from error
+        raise PerceptionError(f"cannot read {path} ({error}); {folder.remedy}") from error
     for name, kind in fields.items():
         value = config.get(name) if isinstance(config, dict) else None
         accepted = (int, float) if kind is float else kind
         if not isinstance(value, accepted):
-            raise PerceptionError(f"{path}: {name!r} is not a {kind.__name__}; {folder.mend}")
+            raise PerceptionError(f"{path}: {name!r} is not a {kind.__name__}; {folder.remedy}")
     return dict(config)
 
 
@@ -62,7 +62,7 @@ def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
     """
     folder.check()
     architecture = read_config(folder, {"architecture": dict})["architecture"]
-    with private_ultralytics(), silence():
+    with private_ultralytics(), suppress_all_logs():
         import torch
         from safetensors.torch import load_file
         from ultralytics.nn import tasks
@@ -77,7 +77,7 @@ def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
         except Exception as error:  # parsing an architecture fails in as many ways as it has words
             raise PerceptionError(
                 f"{folder.path / WEIGHTS_FILE} does not fit the architecture in {CONFIG_FILE} "
-                f"[{error}]; {folder.mend}"
+                f"[{error}]; {folder.remedy}"
             ) from error
 
 
@@ -113,4 +113,4 @@ def private_ultralytics() -> Iterator[None]:
 
 def model_folder(path: Path) -> ModelFolder:
     """The folder of an ultralytics model of ours."""
-    return ModelFolder(path, (CONFIG_FILE, WEIGHTS_FILE), PerceptionError)
+    return ModelFolder(path, (CONFIG_FILE, WEIGHTS_FILE))
