@@ -17,7 +17,7 @@ from tools.embedded_world.corpus import (
     Corpus,
 )
 from tools.embedded_world.cutouts import NOUNS
-from tools.embedded_world.evaluate import frechet_distance, judged_states
+from tools.embedded_world.evaluate import judged_states
 from tools.embedded_world.judge import ANSWERS, answer_key, judge_loss
 from tools.embedded_world.styles import STYLE_NAMES
 from tools.embedded_world.training_loop import StepRandom
@@ -98,9 +98,3 @@ def test_the_judges_command_names_a_file_that_is_no_picture(untrained_judge, tmp
 def test_other_weights_are_no_judge(tmp_path):
     with pytest.raises(JudgeError, match=r"python -m tools\.embedded_world judge"):
         load_judge(tmp_path / "missing.safetensors")
-
-
-def test_the_frechet_distance_of_equal_features_is_zero_and_grows_with_the_mean():
-    features = np.random.default_rng(0).normal(size=(500, 8))
-    assert frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
-    assert frechet_distance(features, features + 2) == pytest.approx(8 * 4)

@@ -182,6 +182,7 @@ def judge(
     device: Device = "cpu",
     steps: Steps = 1_200,
     batch: Batch = 48,
+    rate: Rate = 1e-3,
     seed: Seed = 7,
 ) -> None:
     """Train the judge on its own renders."""
@@ -189,7 +190,7 @@ def judge(
     from tools.embedded_world.judge import train_judge
     from tools.embedded_world.training_loop import Plan
 
-    plan = Plan(runs / "judge_model", steps, 1e-3, seed, device, averaging=0.998)
+    plan = Plan(runs / "judge_model", steps, rate, seed, device, averaging=0.998)
     model = train_judge(Corpus.open(runs / "judge"), plan, batch)
     model.save(runs / "judge_model" / "judge.safetensors")
 
@@ -216,31 +217,59 @@ def ship(runs: Runs = Path("runs")) -> None:
 
 
 @app.command()
-def evaluate(runs: Runs = Path("runs"), device: Device = "cpu") -> None:
-    """Measure the shipped models and write the figures into their model card."""
+def evaluate(
+    runs: Runs = Path("runs"),
+    models: Annotated[
+        Path | None, typer.Option(help="Folder of the four models; none: the shipped ones.")
+    ] = None,
+    previous: Annotated[
+        Path | None, typer.Option(help="Pipeline that the new one is compared with; none: itself.")
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Measure models and write the figures into their model card."""
+    from dataclasses import replace
+
     from benchmarks.judge import load_judge
     from rldf_gym.generation import make_generator
     from rldf_gym.model_loading import EMBEDDED
     from rldf_gym.perception import make_perception
+    from rldf_gym.perception.clip import OpenClip
+    from rldf_gym.perception.detector import UltralyticsDetector
+    from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
     from tools.embedded_world import evaluate as figures
     from tools.embedded_world.autoencoder import reconstruction_quality
     from tools.embedded_world.corpus import Corpus
     from tools.embedded_world.model_card import write_card
 
-    generator = make_generator("embedded", device)
-    perception = make_perception("embedded", device)
+    folder = models or EMBEDDED
+    pipeline = folder / "text_to_image"
+    generator, before = (
+        make_generator("embedded", device, repository=str(path))
+        for path in (pipeline, previous or pipeline)
+    )
+    perception = replace(
+        make_perception("embedded", device),
+        clip=OpenClip(folder / "clip", device),
+        detector=UltralyticsDetector(folder / "detector", device),
+        scene_classifier=UltralyticsSceneClassifier(folder / "scene_classifier", device),
+    )
     judge_model = load_judge(runs / "judge_model" / "judge.safetensors")
     corpus = Corpus.open(runs / "test")
-    speed = figures.measure_speed(generator, perception)
     write_card(
-        EMBEDDED / "README.md",
+        folder,
         {
+            "speed": figures.measure_speed(generator, perception),
             "generation": figures.measure_generation(generator, perception, judge_model),
+            "weather": figures.measure_weather(generator, judge_model),
+            "distance": {
+                "new": figures.measure_distance(generator, perception.clip, corpus),
+                "previous": figures.measure_distance(before, perception.clip, corpus),
+            },
             "perception": figures.measure_perception(perception, judge_model, corpus),
             "robustness": figures.measure_robustness(perception, judge_model, corpus),
-            "speed": speed,
-            "sizes": figures.measure_sizes(EMBEDDED),
-            "autoencoder": reconstruction_quality(EMBEDDED / "text_to_image" / "vae", corpus),
+            "sizes": figures.measure_sizes(folder),
+            "autoencoder": reconstruction_quality(pipeline / "vae", corpus),
         },
     )
 
