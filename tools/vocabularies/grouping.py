@@ -92,16 +92,24 @@ def by_meaning(wordnet: WordNet, name: str, meanings: Mapping[str, Sequence[int]
     known = [phrase for phrase, offsets in meanings.items() if offsets]
     table = wordnet.taxonomy.embeddings([meanings[phrase] for phrase in known])
     tree = hierarchy.linkage(pdist(table, "cosine"), "average", optimal_ordering=True)
-    groups = hierarchy.fcluster(tree, len(known) // _MOST_IN_A_GROUP, "maxclust")
-    ordered: dict[int, list[str]] = {}
-    for place in hierarchy.leaves_list(tree).tolist():
-        ordered.setdefault(int(groups[place]), []).append(known[place])
     members: list[str | Vocabulary] = []
-    for phrases in ordered.values():
-        middle = phrases[len(phrases) // 2]
-        members += phrases if len(phrases) == 1 else [Vocabulary(middle, tuple(phrases))]
+    for labels in _clusters(hierarchy.to_tree(tree)):
+        phrases = tuple(known[label] for label in labels)
+        members += (
+            phrases if len(phrases) == 1 else [Vocabulary(phrases[len(phrases) // 2], phrases)]
+        )
     rest = tuple(phrase for phrase, offsets in meanings.items() if not offsets)
-    return Vocabulary(name, (*members, *rest))
+    return Vocabulary(name, (*members, Vocabulary("other", rest)) if rest else tuple(members))
+
+
+def _clusters(node: hierarchy.ClusterNode) -> list[list[int]]:
+    """The leaves below a node in order, in groups of at most sixteen, small neighbours joined."""
+    if node.count <= _MOST_IN_A_GROUP:
+        return [node.pre_order()]
+    left, right = _clusters(node.get_left()), _clusters(node.get_right())
+    if len(left[-1]) + len(right[0]) <= _MOST_IN_A_GROUP:
+        return [*left[:-1], left[-1] + right[0], *right[1:]]
+    return left + right
 
 
 def mediums(phrases: Sequence[str]) -> Vocabulary:
