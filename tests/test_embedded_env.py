@@ -17,7 +17,7 @@ import rldf_gym.actions
 import rldf_gym.rewards
 import rldf_gym.wrappers
 from rldf_gym.generation import GenerationError
-from rldf_gym.goal import LowConfidenceWarning, load_picture
+from rldf_gym.goal import LowConfidenceWarning, LowSimilarityWarning, load_picture
 
 PROGRAM = """
 import json, sys
@@ -103,6 +103,46 @@ def test_an_empty_picture_is_read_as_well_as_it_can_be_with_a_warning(env):
         env.reset(options={"target": grey})
     assert env.unwrapped.goal.state in env.observation_space
     assert env.unwrapped.goal.low_confidence_axes
+
+
+def stripes():
+    return np.repeat(np.tile(np.repeat([0, 255], 16), 8)[None, :, None], 256, 0).repeat(3, 2)
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [np.random.default_rng(0).integers(0, 256, (256, 256, 3)), stripes()],
+    ids=["noise", "stripes"],
+)
+def test_a_target_that_no_sentence_describes_is_outside_with_a_warning(env, picture):
+    with pytest.warns(LowSimilarityWarning, match="similarity is only"):
+        env.reset(options={"target": picture.astype(np.uint8)})
+    goal = env.unwrapped.goal
+    assert goal.outside
+    assert goal.similarity < env.unwrapped.evaluator.perception.least_similarity
+
+
+def test_a_grammar_without_the_words_for_a_target_is_said_to_lack_them(store, tmp_path):
+    file = tmp_path / "pets.lark"
+    file.write_text(
+        'start: "a photo of one" noun "in" scene\nnoun: "dog" | "duck"\n'
+        'scene: "kitchen" | "street"\n%ignore " "\n'
+    )
+    target = Path("benchmarks/targets/00.png")
+    with pytest.warns(LowSimilarityWarning, match="--generator sd14"):
+        env = gym.make("RLDF-v0", grammar=file, store=store, target=target)
+    assert env.unwrapped.goal.outside
+    env.close()
+
+
+@pytest.mark.parametrize("grammar", ["base", "extended"])
+def test_no_target_of_the_benchmarks_is_outside(store, grammar):
+    env = gym.make("RLDF-v0", grammar=grammar, store=store)
+    for target in sorted(Path("benchmarks/targets").glob("*.png")):
+        env.reset(options={"target": target})
+        assert env.unwrapped.goal.similarity > env.unwrapped.evaluator.perception.least_similarity
+        assert not env.unwrapped.goal.outside
+    env.close()
 
 
 def test_a_grammar_with_words_that_were_never_learned_is_refused(tmp_path, store):

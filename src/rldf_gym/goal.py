@@ -37,6 +37,10 @@ class LowConfidenceWarning(UserWarning):
     """Some axes of the target were read with low confidence."""
 
 
+class LowSimilarityWarning(LowConfidenceWarning):
+    """The sentence that was read does not describe the target."""
+
+
 @dataclass(frozen=True, eq=False)
 class Goal:
     """What a target picture means in a grammar's terms.
@@ -49,6 +53,10 @@ class Goal:
         low_confidence_axes: names of the axes that could not be read, or only with a confidence
             below `least_confidence`.
         grammar: whose state it is.
+        similarity: cosine of the target and the prompt by CLIP, -1..1; None where the perception
+            has no least similarity to compare it with.
+        outside: whether the similarity is below the least one, so that the prompt does not
+            describe the target: it shows what grammar or perception does not know.
     """
 
     picture: Picture
@@ -57,6 +65,8 @@ class Goal:
     prompt: str
     low_confidence_axes: tuple[str, ...]
     grammar: Grammar
+    similarity: float | None = None
+    outside: bool = False
 
 
 def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
@@ -81,7 +91,8 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
         TargetError: the target is missing, no picture, or damaged.
 
     Warns:
-        GuessWarning: names the axes that are guesses, their values and confidences.
+        LowConfidenceWarning: names the axes that are guesses, their values and confidences.
+        LowSimilarityWarning: the target is outside of what the grammar can describe.
     """
     picture = load_picture(target)
     grammar = evaluator.grammar
@@ -90,16 +101,31 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
     reading = fill_unread(seen, grammar, evaluator.spec)
     for array in reading.arrays():
         array.setflags(write=False)
+    prompt = grammar.decode(reading.values)
+    least = evaluator.perception.least_similarity
+    similarity = None
+    if least is not None:
+        similarity = float(evaluator.spec.embed([prompt])[0] @ reading.embedding)
     goal = Goal(
         picture=picture,
         reading=reading,
         state=reading.values,
-        prompt=grammar.decode(reading.values),
+        prompt=prompt,
         low_confidence_axes=tuple(
             n for n, guess in zip(grammar.axis_names, unsure, strict=True) if guess
         ),
         grammar=grammar,
+        similarity=similarity,
+        outside=similarity is not None and least is not None and similarity < least,
     )
+    if goal.outside:
+        warnings.warn(
+            f"the target was read as {prompt!r}, but their similarity is only {similarity:.2f}; of"
+            f" images that this grammar can describe it is at least {least}. Use a grammar that has"
+            " words for what the target shows, or models that know it, such as --generator sd14",
+            LowSimilarityWarning,
+            stacklevel=2,
+        )
     if goal.low_confidence_axes:
         warnings.warn(_guesses_told(goal, evaluator), LowConfidenceWarning, stacklevel=2)
     return goal

@@ -94,11 +94,20 @@ class PerceptionSpec:
 
 @dataclass(frozen=True)
 class Perception:
-    """The models that look at a picture; CLIP is always there."""
+    """The models that read an image; CLIP is always there.
+
+    Attributes:
+        clip: embeds images and prompts.
+        detector: finds objects and people.
+        scene_classifier: tells scenes apart.
+        least_similarity: cosine of an image and its own prompt below which the prompt does not
+            describe the image; None where nobody measured it.
+    """
 
     clip: TextPictureModel
     detector: DetectionModel | None = None
     scene_classifier: SceneModel | None = None
+    least_similarity: float | None = None
 
     def models(self) -> Mapping[str, PictureModel]:
         """Every model that is there by name, named as in `LabelDecoder.read`'s arguments."""

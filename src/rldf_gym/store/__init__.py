@@ -4,7 +4,6 @@ from rldf_gym.store.database import StoreError
 from rldf_gym.store.schema import image_key, pixels_key
 from rldf_gym.store.store import Store, StoreWarning, default_limit, default_path
 
-
 __all__ = [
     "Store",
     "StoreError",
