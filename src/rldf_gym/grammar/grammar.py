@@ -280,7 +280,7 @@ def _compile(source: str, name: str) -> Grammar:
         template = template_of(slots, file.separator)
         axes = tuple(slot.as_axis() for slot in slots if slot.is_axis)
         _check_number_of_states(file, axes)
-        _refuse_ambiguity(file, axes, template)
+        _reject_ambiguity(file, axes, template)
         check_usable_by_lark(file)
     except RecursionError as error:
         raise GrammarError(
@@ -303,7 +303,7 @@ def _check_number_of_states(file: RuleFile, axes: Sequence[Axis]) -> None:
         )
 
 
-def _refuse_ambiguity(file: RuleFile, axes: Sequence[Axis], template: Template) -> None:
+def _reject_ambiguity(file: RuleFile, axes: Sequence[Axis], template: Template) -> None:
     collision = find_collision(template.places)
     if collision is None:
         return

@@ -36,7 +36,7 @@ class RuleFile:
         source: The text of the file.
         rules: For each rule, its alternatives.
         terminals: For each named terminal, its definition.
-        separator: What stands between two words: ``" "`` if the file ignores blanks, else nothing.
+        separator: The text between two words: ``" "`` if the file ignores blanks, else nothing.
         read: The file as Lark read it.
     """
 
@@ -104,7 +104,7 @@ def read_rules(source: str, name: str) -> RuleFile:
     file = RuleFile(name, source, rules, terminals, _separator(name, ignored), read)
     if "start" not in rules:
         raise GrammarError(f"grammar {name!r} has no rule named start: every sentence begins there")
-    _refuse_recursion(file)
+    _reject_recursion(file)
     return file
 
 
@@ -112,7 +112,7 @@ def check_usable_by_lark(file: RuleFile) -> None:
     """Have Lark build its own parser from the file as it stands.
 
     Raises:
-        GrammarError: Lark refuses the file.
+        GrammarError: Lark rejects the file.
     """
     try:
         Lark(file.read, parser="earley")
@@ -162,7 +162,7 @@ def _tokens(tree: LarkTree, *kinds: str) -> Iterator[Token]:
     return tree.scan_values(lambda leaf: isinstance(leaf, Token) and leaf.type in kinds)
 
 
-def _refuse_recursion(file: RuleFile) -> None:
+def _reject_recursion(file: RuleFile) -> None:
     uses = {
         rule: {
             value.children[0].name

@@ -3,7 +3,7 @@
 Ultralytics publishes its weights only as pickles of whole modules. Unpickling runs whatever code
 a file names, so such a file is read by torch's restricted unpickler, which may build modules of
 torch and of ultralytics' networks and nothing else; then it is written as a JSON architecture and
-safetensors, and read that way ever after.
+safetensors, and read from then on.
 """
 
 import hashlib
@@ -70,7 +70,7 @@ def convert_detector(
 
     Args:
         checkpoint: a ".pt" file of ultralytics. It may come from anywhere: whatever is more than
-            modules and tensors is refused, not run.
+            modules and tensors is rejected, not run.
         folder: is made.
         image_size: pixels that pictures are scaled to, as in the training.
         confidence: least confidence of a detection; ultralytics' own default.
@@ -128,7 +128,7 @@ def _modules_named(names: Sequence[str]) -> list[Any]:
     import torch
 
     classes: list[Any] = []
-    refused: list[str] = []
+    rejected: list[str] = []
     for name in names:
         module, _, attribute = name.rpartition(".")
         is_ours = name.startswith(_MODULES)
@@ -136,10 +136,10 @@ def _modules_named(names: Sequence[str]) -> list[Any]:
         if isinstance(found, type) and issubclass(found, torch.nn.Module):
             classes.append((_unconstructible(found), name))
         else:
-            refused.append(name)
-    if refused:
+            rejected.append(name)
+    if rejected:
         raise PerceptionError(
-            f"it is made of more than networks ({', '.join(sorted(refused))}), which could run any"
+            f"it is made of more than networks ({', '.join(sorted(rejected))}), which could run any"
             " code"
         )
     return classes
@@ -152,7 +152,7 @@ def _unconstructible(kind: type) -> type:
     one, whose own pickles nobody restricts.
     """
 
-    def refuse(*_: Any, **__: Any) -> None:
+    def reject(*_: Any, **__: Any) -> None:
         raise PerceptionError(f"it constructs a {kind.__name__}, which could run any code")
 
-    return type(kind.__name__, (kind,), {"__init__": refuse})
+    return type(kind.__name__, (kind,), {"__init__": reject})

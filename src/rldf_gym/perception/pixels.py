@@ -1,4 +1,4 @@
-"""Pictures of any size to the square tensors that models look at."""
+"""Pictures of any size to the square tensors that models take."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ class Placement:
 
 
 def check_pictures(pictures: NDArray[np.uint8]) -> None:
-    """Refuse what is not a batch of RGB pictures.
+    """Reject what is not a batch of RGB images.
 
     Raises:
         PerceptionError: naming shape and dtype.

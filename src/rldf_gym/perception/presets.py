@@ -1,4 +1,4 @@
-"""The models that look at pictures, known by name."""
+"""Perceptions by name, as data."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

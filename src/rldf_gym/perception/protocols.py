@@ -21,7 +21,7 @@ class PerceptionError(RLDFError):
 
 
 class PictureModel(Protocol):
-    """A model that looks at pictures."""
+    """A model that reads images."""
 
     @property
     def fingerprint(self) -> str:
@@ -29,7 +29,7 @@ class PictureModel(Protocol):
         ...
 
     def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
-        """Look at pictures uint8 `[n, H, W, 3]`, RGB; one output for each."""
+        """Return one output for each of the images uint8 `[n, H, W, 3]`, RGB."""
         ...
 
 
@@ -99,7 +99,7 @@ class Perception:
     Attributes:
         clip: embeds images and prompts.
         detector: finds objects and people.
-        scene_classifier: tells scenes apart.
+        scene_classifier: classifies the scene.
         least_similarity: cosine of an image and its own prompt below which the prompt does not
             describe the image; None where nobody measured it.
     """
