@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[Path]:
+def replacing(path: Path) -> Iterator[Path]:
     """Yield a path beside ``path`` to write to; it replaces ``path`` if the block succeeds.
 
     Other processes see the old file or the new one, also after a crash.
@@ -19,3 +19,9 @@ def write_atomically(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file, or replace it, in one step."""
+    with replacing(path) as partial:
+        partial.write_bytes(content)

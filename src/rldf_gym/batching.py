@@ -1,90 +1,78 @@
-"""How much is drawn and looked at together: as much as memory allows."""
+"""Batch sizes: what a generator prefers, and what fits into memory."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import TypeVar
 
 Result = TypeVar("Result")
 
 BATCH_SIZE = 16
-"""States computed between two writes to the store, the most that an interruption can lose.
-
-Of generators that do not say themselves how many pictures they draw best at once.
-"""
+"""Images per batch of a generator that states no preference; an interruption loses at most one."""
 
 _OUT_OF_MEMORY = ("DefaultCPUAllocator: ", "MPS backend out of memory")
 """Substrings of torch's CPU and MPS out-of-memory errors, which are plain `RuntimeError`s."""
 
-# By fingerprint: what one world found out about a generator and this machine serves the others.
-_SIZES_THAT_FIT: dict[str, int] = {}
+
+def batch_size(generator: object) -> int:
+    """Return how many images a generator prefers to generate at once: its ``batch_size``."""
+    return int(getattr(generator, "batch_size", BATCH_SIZE))
 
 
-class Fingerprinted(Protocol):
-    """All that is asked of a generator here; `rldf_gym.generation.Generator` is one."""
+class BatchLimit:
+    """The largest batch that fits into memory, found by halving the one that did not.
 
-    @property
-    def fingerprint(self) -> str:
-        """Tells generators apart."""
-        ...
-
-
-@runtime_checkable
-class BatchedGenerator(Protocol):
-    """A generator that says how many pictures it draws best at once."""
-
-    @property
-    def batch_size(self) -> int:
-        """At least 1."""
-        ...
-
-
-def batch_size(generator: Fingerprinted) -> int:
-    """How many pictures to draw at once: what the generator says, or what fits if that did not."""
-    chosen = generator.batch_size if isinstance(generator, BatchedGenerator) else BATCH_SIZE
-    return min(chosen, _SIZES_THAT_FIT.get(generator.fingerprint, chosen))
-
-
-def shrink_batches(generator: Fingerprinted, size: int, error: Exception) -> bool:
-    """Halve a generator's batches, after an error in a batch of that size.
-
-    The new size is remembered until the process ends.
-
-    Returns:
-        Whether that can help: False for a batch of one, or an error that is not about memory.
+    Attributes:
+        most: that size; None while every batch has fitted.
     """
-    if size == 1 or not is_out_of_memory(error):
-        return False
-    _SIZES_THAT_FIT[generator.fingerprint] = size // 2
-    return True
 
+    def __init__(self) -> None:
+        self.most: int | None = None
 
-def in_batches(
-    items: Sequence[int], generator: Fingerprinted, work: Callable[[Sequence[int]], Result]
-) -> Iterator[Result]:
-    """Work through items in batches, halving the batch when memory runs out.
+    def apply(self, preferred: int) -> int:
+        """Return the preferred size, or the limit if that is smaller."""
+        return preferred if self.most is None else min(preferred, self.most)
 
-    Args:
-        items: what is to be done.
-        generator: what it is done with.
-        work: does a batch.
+    def lower(self, failed: int, error: Exception) -> bool:
+        """Halve the limit, after an error in a batch of ``failed`` items.
 
-    Yields:
-        The result of each batch.
+        Returns:
+            Whether that can help: False for a batch of one, or an error that is not about memory.
+        """
+        if failed == 1 or not is_out_of_memory(error):
+            return False
+        self.most = failed // 2
+        return True
 
-    Raises:
-        MemoryError: memory does not suffice for a single one; or torch's own error.
-    """
-    done = 0
-    while done < len(items):
-        batch = items[done : done + batch_size(generator)]
-        try:
-            result = work(batch)
-        except (MemoryError, RuntimeError) as error:
-            if not shrink_batches(generator, len(batch), error):
-                raise
-        else:  # here, what a failure held in memory is free
-            done += len(batch)
-            yield result
+    def in_batches(
+        self,
+        items: Sequence[int],
+        preferred: Callable[[], int],
+        work: Callable[[Sequence[int]], Result],
+    ) -> Iterator[Result]:
+        """Work through items in batches, halving the batch when memory runs out.
+
+        Args:
+            items: what is to be done.
+            preferred: the batch size without a limit; it may change between batches.
+            work: does a batch.
+
+        Yields:
+            The result of each batch.
+
+        Raises:
+            MemoryError: memory does not suffice for a single item; or torch's own error.
+        """
+        done = 0
+        while done < len(items):
+            batch = items[done : done + self.apply(preferred())]
+            try:
+                result = work(batch)
+            except (MemoryError, RuntimeError) as error:
+                if not self.lower(len(batch), error):
+                    raise
+            else:  # here, the memory of a failure is free
+                done += len(batch)
+                yield result
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -14,15 +14,14 @@ import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rldf_gym.batching import BATCH_SIZE, batch_size, shrink_batches
+from rldf_gym.batching import BATCH_SIZE, BatchLimit, batch_size
 from rldf_gym.errors import RLDFError
 from rldf_gym.failed_images import FailedImage, UnavailablePictureWarning
-from rldf_gym.generation import Generator, PicturesUnavailableError, check_words
+from rldf_gym.generation import Generator, check_words, generate
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import (
     LabelDecoder,
@@ -111,6 +110,7 @@ class StateEvaluator:
         self.prefetch = prefetch
         self.counts = Counts()
         self._texts: dict[str, NDArray[np.float32]] = {}
+        self._limit = BatchLimit()
 
     @property
     def generations(self) -> int:
@@ -145,7 +145,7 @@ class StateEvaluator:
         """
         done = 0
         while done < len(indices):
-            size = batch_size(self.generator)
+            size = self._limit.apply(batch_size(self.generator))
             batch = list(indices[done : done + size])
             n_asked = len(batch)
             if self.prefetch == "neighbours":
@@ -154,7 +154,7 @@ class StateEvaluator:
             try:
                 readings = self._read({self._key(prompt): prompt for prompt in prompts})
             except (MemoryError, RuntimeError) as error:
-                if not shrink_batches(self.generator, len(batch), error):
+                if not self._limit.lower(len(batch), error):
                     raise
             else:  # here, what a failure held in memory is free
                 done += n_asked
@@ -259,42 +259,28 @@ class StateEvaluator:
         missing = {key: prompt for key, prompt in prompts.items() if key not in images}
         if not missing:
             return images
-        reasons: Mapping[int, str] = {}
-        try:
-            generated = self.generator(
-                list(missing.values()), [self.generation_seed] * len(missing)
-            )
-        except PicturesUnavailableError as error:
-            generated, reasons = error.pictures, error.reasons
-            warnings.warn(
-                f"{error}; such states are read as nothing", UnavailablePictureWarning, stacklevel=2
-            )
-        self._validate_images(generated, len(missing))
+        seeds = [self.generation_seed] * len(missing)
+        results = generate(self.generator, list(missing.values()), seeds)
         self.counts.generations += len(missing)
-        return images | self._stored(missing, generated, reasons)
+        return images | self._stored(missing, dict(zip(missing, results, strict=True)))
 
-    def _stored(
-        self, prompts: Mapping[str, str], generated: Picture, reasons: Mapping[int, str]
-    ) -> Images:
+    def _stored(self, prompts: Mapping[str, str], results: Images) -> Images:
         """Store what was generated for prompts by key; return what the store holds now."""
-        fingerprint = self.generator.fingerprint
-        shape, keys = generated.shape[1:], list(prompts)
-        failed = {keys[n]: FailedImage(reason, shape) for n, reason in reasons.items()}
-        images = {key: generated[n] for n, key in enumerate(keys) if n not in reasons}
+        fingerprint, seed = self.generator.fingerprint, self.generation_seed
+        failed = {key: r for key, r in results.items() if isinstance(r, FailedImage)}
+        images = {key: r for key, r in results.items() if not isinstance(r, FailedImage)}
+        if failed:
+            reasons = "; ".join(f"{prompts[key]!r}: {f.reason}" for key, f in failed.items())
+            warnings.warn(
+                f"the generator {self.generator.name!r} gives no image for {reasons}; such states"
+                " are read as nothing",
+                UnavailablePictureWarning,
+                stacklevel=2,
+            )
         self.store.add_failures(fingerprint, failed)
-        named = {(prompts[key], self.generation_seed): image for key, image in images.items()}
+        named = {(prompts[key], seed): image for key, image in images.items()}
         kept = self.store.add_pictures(fingerprint, named, list(images))
         return {**dict(zip(images, kept.values(), strict=True)), **failed}
-
-    def _validate_images(self, generated: Any, n: int) -> None:
-        is_array = isinstance(generated, np.ndarray)
-        is_batch = is_array and generated.dtype == np.uint8 and generated.ndim == 4
-        if not is_batch or len(generated) != n or generated.shape[-1] != 3 or not generated.size:
-            shape = f"{generated.dtype} {list(generated.shape)}" if is_array else type(generated)
-            raise EvaluatorError(
-                f"the generator {self.generator.name!r} returned {shape} for {n} prompts;"
-                f" it must return uint8 [{n}, H, W, 3]"
-            )
 
     def _key(self, prompt: str) -> str:
         return image_key(self.generator.fingerprint, prompt, self.generation_seed)

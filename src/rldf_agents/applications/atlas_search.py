@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 from tqdm import tqdm
 
-from rldf_agents.applications.history import write_atomically
 from rldf_agents.applications.output import output_dirs, require_empty
 from rldf_agents.errors import AgentError
 from rldf_gym.atlas import Atlas, AtlasError, AtlasIdentity, Match
 from rldf_gym.atlas import default_path as default_atlas_path
+from rldf_gym.atomic_file import write_atomically
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal, infer_goal, load_picture
 from rldf_gym.rendering import trajectory_strip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import safetensors.numpy
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Environment, Episode, Learner, Step
 from rldf_agents.statistics import StepRecord
+from rldf_gym.atomic_file import write_atomically
 
 _KEY = "rldf_search"
 _VERSION = 1
@@ -177,14 +177,3 @@ class HistoryRecorder:
     def _save(self) -> None:
         if self._path is not None:
             self._history.save(self._path)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Replace a file in one stroke; a failure leaves the old one, and nothing beside it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

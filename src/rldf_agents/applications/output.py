@@ -15,11 +15,11 @@ from typing import Any
 
 from PIL import Image
 
-from rldf_agents.applications.history import write_atomically
 from rldf_agents.applications.report import render_index, render_report
 from rldf_agents.applications.search import HISTORY_FILE, LEARNER_FILE, SearchResult
 from rldf_agents.applications.trajectory import trajectory_picture
 from rldf_agents.errors import AgentError
+from rldf_gym.atomic_file import write_atomically
 
 RESULT_FILE, TRAJECTORY_FILE, REPORT_FILE = "result.json", "trajectory.png", "report.html"
 INDEX_FILE = "index.html"

@@ -174,8 +174,8 @@ def order(
 
 
 def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
-    from rldf_agents.applications.history import write_atomically
     from rldf_agents.errors import AgentError
+    from rldf_gym.atomic_file import write_atomically
 
     if out is None:
         typer.echo(built.source, nl=False)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rldf_gym.atomic_file import replacing
 from rldf_gym.errors import RLDFError
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.grammar import Grammar, compile_grammar
@@ -146,9 +146,5 @@ def write_atlas(
         "grammar_source": grammar.source,
         "grammar_roles": dict(grammar.roles),
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as partial:
         save_file(dict(arrays), partial, metadata={_METADATA: json.dumps(facts)})
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

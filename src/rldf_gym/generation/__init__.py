@@ -5,11 +5,13 @@ A generator is named by its preset (`"embedded"`, `"sd14"`) or is any object tha
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rldf_gym.failed_images import PLACEHOLDER_GREY, FailedImage
+import numpy as np
+
+from rldf_gym.failed_images import PLACEHOLDER_GREY, FailedImage, Image
 from rldf_gym.generation.diffusers_pipeline import (
     DiffusersGenerator,
     LongPromptWarning,
@@ -49,6 +51,7 @@ __all__ = [
     "check_words",
     "fetch_generator",
     "find_preset",
+    "generate",
     "make_generator",
 ]
 
@@ -123,6 +126,35 @@ def fetch_generator(name: str, **overrides: Any) -> None:
         GenerationError: for an unknown name or setting, and when the weights cannot be had.
     """
     PipelineFiles(name, find_preset(name).override(**overrides)).fetch()
+
+
+def generate(
+    generator: Generator, prompts: Sequence[str], seeds: Sequence[int]
+) -> list[Image | FailedImage]:
+    """Return the image of every prompt, or the reason why the generator will never give one.
+
+    Args:
+        generator: any generator.
+        prompts: `[n]` sentences.
+        seeds: `[n]` whole numbers.
+
+    Raises:
+        GenerationError: nothing was generated, or the generator's output is not one image for
+            every prompt.
+    """
+    try:
+        images = generator(prompts, seeds)
+    except PicturesUnavailableError as error:
+        return error.results
+    n, is_array = len(prompts), isinstance(images, np.ndarray)
+    is_batch = is_array and images.dtype == np.uint8 and images.ndim == 4
+    if not is_batch or len(images) != n or images.shape[-1] != 3 or not images.size:
+        found = f"{images.dtype} {list(images.shape)}" if is_array else type(images).__name__
+        raise GenerationError(
+            f"the generator {generator.name!r} returned {found} for {n} prompts; it must return"
+            f" uint8 [{n}, H, W, 3]"
+        )
+    return list(images)
 
 
 def check_words(generator: Generator, texts: Iterable[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.batching import batch_size, in_batches, is_out_of_memory
+from rldf_gym.batching import BatchLimit, is_out_of_memory
 from rldf_gym.generation.acceleration import optimize, pictures_that_fit
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
@@ -68,6 +68,7 @@ class DiffusersGenerator:
         self.warm_up_seconds: dict[int, float] = {}
         self._device = device
         self._fitting: int | None = None
+        self._limit = BatchLimit()
         self._warned = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ class DiffusersGenerator:
 
         Unless the preset says, a few at first; on a GPU, from then on what its memory holds.
         """
-        return self.preset.batch_size or self._fitting or _FIRST_BATCH
+        return self._limit.apply(self.preset.batch_size or self._fitting or _FIRST_BATCH)
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Draw one picture for every prompt with the seed beside it.
@@ -138,7 +139,8 @@ class DiffusersGenerator:
             def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
                 return self._draw([prompts[p] for p in places], [int(seeds[p]) for p in places])
 
-            drawn = list(in_batches(range(len(prompts)), self, draw))
+            places = range(len(prompts))
+            drawn = list(self._limit.in_batches(places, lambda: self.batch_size, draw))
         if cut is not None:
             self._warn_of_cut_words(*cut)
         pictures = np.concatenate([batch for batch, _ in drawn])
@@ -174,7 +176,7 @@ class DiffusersGenerator:
         n = len(prompts)
         if self.preset.compile is not None:
             # Every new shape would be compiled anew. Not beyond what was found to fit.
-            missing = batch_size(self) - n
+            missing = self.batch_size - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
         with self._measured(len(prompts)), torch.inference_mode():
             drawn = self._call_pipeline(prompts, seeds)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rldf_gym.atomic_file import write_atomically
+from rldf_gym.atomic_file import replacing, write_atomically
 from rldf_gym.hub import HubModel
 from rldf_gym.perception.protocols import PerceptionError
 from rldf_gym.perception.weights import CONFIG_FILE, WEIGHTS_FILE, private_ultralytics
@@ -92,11 +92,10 @@ def convert_detector(
             "iou": iou,
         }
     folder.mkdir(parents=True, exist_ok=True)
-    with write_atomically(folder / WEIGHTS_FILE) as file:
+    with replacing(folder / WEIGHTS_FILE) as file:
         save_file(weights, file)
     # A folder with a configuration is complete: that comes last.
-    with write_atomically(folder / CONFIG_FILE) as file:
-        file.write_text(json.dumps(config, indent=2), encoding="utf-8")
+    write_atomically(folder / CONFIG_FILE, json.dumps(config, indent=2).encode())
     return folder
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rldf_gym.batching import batch_size
 from rldf_gym.failed_images import FailedImage, Image
-from rldf_gym.generation import GenerationError, Generator, PicturesUnavailableError
+from rldf_gym.generation import Generator, generate
 from rldf_gym.serving.errors import ServingError
 from rldf_gym.serving.metrics import Metrics
 
@@ -172,14 +172,8 @@ class PictureQueue:
     def _outcomes(self, jobs: Sequence[_Job]) -> list[Outcome | Exception]:
         """What becomes of each; where all fail together, each is tried alone."""
         try:
-            drawn = self._generator([job.prompt for job in jobs], [job.seed for job in jobs])
-            if len(drawn) != len(jobs):
-                raise GenerationError(
-                    f"{self._generator.name} drew {len(drawn)} pictures for {len(jobs)} prompts"
-                )
-            return list(drawn)
-        except PicturesUnavailableError as error:
-            return [*error.results]
+            prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
+            return [*generate(self._generator, prompts, seeds)]
         except Exception as error:  # generators run libraries that raise their own kinds
             if len(jobs) > 1:
                 return [outcome for job in jobs for outcome in self._outcomes([job])]

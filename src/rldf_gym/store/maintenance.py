@@ -238,8 +238,7 @@ def export(
             if on_progress is not None:
                 on_progress(len(lines), total)
     # Last, so that a folder with metadata is complete.
-    with write_atomically(folder / METADATA_FILE) as metadata:
-        metadata.write_text("".join(lines), encoding="utf-8")
+    write_atomically(folder / METADATA_FILE, "".join(lines).encode())
     return len(lines)
 
 
