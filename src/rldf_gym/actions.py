@@ -29,6 +29,10 @@ class ActionMode(Protocol):
         """The actions."""
         ...
 
+    def encode(self, axis: int, change: int) -> NDArray[np.int64]:
+        """Return the action that moves along one axis by -1 or +1, and nothing else."""
+        ...
+
     def decode(self, action: Any) -> Iterable[tuple[int, int]]:
         """Return the moves of an action: pairs (axis, -1 or +1).
 
@@ -60,6 +64,10 @@ class AxisMode:
             for direction in (DOWN, UP)
         }
 
+    def encode(self, axis: int, change: int) -> NDArray[np.int64]:
+        """Return axis and direction."""
+        return np.array([axis, UP if change > 0 else DOWN], np.int64)
+
     def decode(self, action: Any) -> Iterable[tuple[int, int]]:
         """Return the one move."""
         array = action if isinstance(action, np.ndarray) else np.asarray(action)
@@ -86,6 +94,12 @@ class JointMode:
     def __init__(self, n_axes: int) -> None:
         self.space = spaces.MultiDiscrete([3] * n_axes)
         self._n_axes = n_axes
+
+    def encode(self, axis: int, change: int) -> NDArray[np.int64]:
+        """Return an action that stays on every other axis."""
+        action = np.full(self._n_axes, _STAY, np.int64)
+        action[axis] += change
+        return action
 
     def decode(self, action: Any) -> Iterable[tuple[int, int]]:
         """Return a move for every axis that does not stay."""

@@ -4,15 +4,19 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from rldf_gym.factory import METADATA, check_render_mode, check_reset_options, make_task
 from rldf_gym.goal import Goal, infer_goal
+from rldf_gym.json_spec import JSONSpec
 from rldf_gym.rendering import text_frame
 from rldf_gym.state_table import Visit
 
 State = NDArray[np.int64]
+
+_KEYS = ("qwertyuiop", "asdfghjkl;")
 
 
 class RLDFEnv(gym.Env[State, State]):
@@ -125,6 +129,7 @@ class RLDFEnv(gym.Env[State, State]):
     """
 
     metadata = METADATA
+    _spec: EnvSpec | None = None
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         """Make the environment.
@@ -217,6 +222,30 @@ class RLDFEnv(gym.Env[State, State]):
     def close(self) -> None:
         """Close the store's file."""
         self.evaluator.store.close()
+
+    def get_keys_to_action(self) -> dict[str, State]:
+        """Return keys for ``gymnasium.utils.play.play(env, wait_on_player=True)``.
+
+        Keys q, w, e, ... move along axis 0, 1, 2, ... up, the keys below (a, s, d, ...) down.
+        """
+        keys: dict[str, State] = {}
+        for axis, (up, down) in enumerate(zip(*_KEYS, strict=True)):
+            if axis < self.grammar.n_axes:
+                keys[up], keys[down] = self._mode.encode(axis, +1), self._mode.encode(axis, -1)
+        return keys
+
+    def __repr__(self) -> str:
+        generator, goal = self.evaluator.generator.name, self.goal.prompt
+        return f"RLDFEnv(grammar={self.grammar.name!r}, generator={generator!r}, goal={goal!r})"
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How ``gym.make`` made this environment."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = JSONSpec.of(spec)
 
     def _set_goal(self, goal: Goal) -> None:
         if goal is not self.goal:

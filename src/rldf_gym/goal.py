@@ -1,5 +1,7 @@
 """From a picture that nobody described to the goal of the search: a state and a reading."""
 
+import base64
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,7 +150,8 @@ def load_picture(target: Target | None = None) -> Picture:
     """A picture as uint8 ``[H, W, 3]``, upright, over white where it was transparent.
 
     Args:
-        target: a picture file of any kind that Pillow reads (the first frame, if it moves), a
+        target: a picture file of any kind that Pillow reads (the first frame, if it moves), the
+            same as a ``data:`` URL in base 64, a
             Pillow image, or an array uint8 ``[H, W, 3]``, ``[H, W, 4]`` (alpha), ``[H, W, 1]`` or
             ``[H, W]`` (grey). None takes the picture that ships with the package.
 
@@ -157,6 +160,8 @@ def load_picture(target: Target | None = None) -> Picture:
     """
     if target is None:
         return _from_file(DEFAULT_TARGET)
+    if isinstance(target, str) and target.startswith("data:"):
+        return _from_data_url(target)
     if isinstance(target, str | Path):
         return _from_file(Path(target).expanduser())
     if isinstance(target, np.ndarray):
@@ -170,6 +175,17 @@ def load_picture(target: Target | None = None) -> Picture:
         f"the target is a {type(target).__name__}; give the path of a picture, a PIL image, or an"
         " array uint8 [H, W, 3]"
     )
+
+
+def _from_data_url(url: str) -> Picture:
+    from PIL import Image
+
+    with _faults_told("the target (a data: URL)"):
+        header, _, content = url.partition(",")
+        if not header.endswith(";base64"):
+            raise TargetError("the target is a data: URL without ';base64,'")
+        with Image.open(io.BytesIO(base64.b64decode(content, validate=True))) as image:
+            return _from_image(image, "the target (a data: URL)")
 
 
 def _from_file(path: Path) -> Picture:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rldf_gym.errors import ModelError
-from rldf_gym.threads import limit_torch_threads
+from rldf_gym.threads import check_not_forked, limit_torch_threads
 
 if TYPE_CHECKING:
     import torch
@@ -134,6 +134,7 @@ def open_device(device: str | None) -> "torch.device":
     Raises:
         ModelError: this machine lacks the device.
     """
+    check_not_forked()
     import torch
 
     limit_torch_threads()

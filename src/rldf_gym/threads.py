@@ -9,7 +9,10 @@ avoids that. libgomp reads its length when PyTorch is imported, so ``import rldf
 import functools
 import math
 import os
+import sys
 from pathlib import Path
+
+from rldf_gym.errors import RLDFError
 
 SPIN_COUNT = 1000
 """Iterations that a thread waits in a busy loop before it sleeps."""
@@ -41,6 +44,37 @@ def limit_torch_threads() -> None:
 
     if not _USER_CHOSE_THREADS:
         torch.set_num_threads(min(torch.get_num_threads(), available_processors()))
+
+
+class ForkedTorchError(RLDFError):
+    """PyTorch is needed in a process that was forked from one that had imported it."""
+
+
+_forked_with_torch = False
+
+
+def check_not_forked() -> None:
+    """Check that PyTorch works in this process; its threads do not survive a fork.
+
+    Raises:
+        ForkedTorchError: this process was forked from one that had imported PyTorch. Without this
+            check, it would wait forever.
+    """
+    if _forked_with_torch:
+        raise ForkedTorchError(
+            "PyTorch does not work in a process that was forked from one that uses it; start"
+            " processes with 'spawn': gym.make_vec(..., vectorization_mode='async',"
+            " vector_kwargs={'context': 'spawn'}), or use the default vectorization"
+        )
+
+
+def _note_fork() -> None:
+    global _forked_with_torch
+    _forked_with_torch = "torch" in sys.modules
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def available_processors(

@@ -20,6 +20,7 @@ from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableEr
 from rldf_gym.generation.text_inputs import text_inputs, truncated_text
 from rldf_gym.generation.vocabulary import read_known_words, validate_words
 from rldf_gym.model_loading import open_device, state_without, suppress_logs, validate_device_name
+from rldf_gym.threads import check_not_forked
 
 if TYPE_CHECKING:
     import torch
@@ -126,6 +127,7 @@ class DiffusersGenerator:
                 made of values that are not numbers; it carries the others.
             GenerationError: for unknown words or bad seeds, and when the weights cannot be loaded.
         """
+        check_not_forked()
         self._check(prompts, seeds)
         if not prompts:
             return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)

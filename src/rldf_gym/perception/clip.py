@@ -19,6 +19,7 @@ from rldf_gym.model_loading import (
 )
 from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
+from rldf_gym.threads import check_not_forked
 
 if TYPE_CHECKING:
     import torch
@@ -77,6 +78,7 @@ class OpenClip:
 
     def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
         """Unit embedding of every picture; see `TextPictureModel`."""
+        check_not_forked()
         check_pictures(pictures)
         outputs: list[Output] = []
         for start in range(0, len(pictures), _BATCH):

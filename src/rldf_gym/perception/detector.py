@@ -11,6 +11,7 @@ from rldf_gym.model_loading import open_device, state_without, validate_device_n
 from rldf_gym.perception.pixels import Placement, check_pictures, letterbox, to_tensor
 from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
+from rldf_gym.threads import check_not_forked
 
 if TYPE_CHECKING:
     import torch
@@ -58,6 +59,7 @@ class UltralyticsDetector:
 
     def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
         """Objects in every picture, most confident first; see `DetectionModel`."""
+        check_not_forked()
         check_pictures(pictures)
         outputs: list[Output] = []
         for start in range(0, len(pictures), _BATCH):

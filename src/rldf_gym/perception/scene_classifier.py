@@ -11,6 +11,7 @@ from rldf_gym.model_loading import open_device, state_without, validate_device_n
 from rldf_gym.perception.pixels import centre_square, check_pictures, to_tensor
 from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
+from rldf_gym.threads import check_not_forked
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +51,7 @@ class UltralyticsSceneClassifier:
 
     def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
         """Scene probabilities of every picture; see `SceneModel`."""
+        check_not_forked()
         check_pictures(pictures)
         outputs: list[Output] = []
         for start in range(0, len(pictures), _BATCH):

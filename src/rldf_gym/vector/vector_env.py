@@ -4,6 +4,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
@@ -20,6 +21,7 @@ from rldf_gym.factory import (
     step_limit,
 )
 from rldf_gym.goal import Goal, infer_goal
+from rldf_gym.json_spec import JSONSpec
 from rldf_gym.rendering import text_frame
 from rldf_gym.state_table import Rows
 from rldf_gym.vector.infos import Infos, Mask, add_final, scatter, with_masks
@@ -80,6 +82,8 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     ## Version History
     - v0: Initial version release
     """
+
+    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -207,6 +211,15 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         if self.render_mode == "ansi":
             return tuple(text_frame(self.grammar, state, self.goal.state) for state in states)
         return tuple(self.evaluator.picture(state) for state in states)
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How ``gym.make_vec`` made this environment."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = JSONSpec.of(spec)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the store's file."""
