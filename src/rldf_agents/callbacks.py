@@ -8,7 +8,6 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rldf_agents.errors import AgentError
-from rldf_agents.interruption import DeferredInterrupt
 from rldf_agents.protocols import (
     Callback,
     Environment,
@@ -30,30 +29,31 @@ class CallbackList:
 
     Args:
         callbacks: called in this order.
-        interrupt: Ctrl-C ends the run too.
+
+    Attributes:
+        callbacks: the same.
+        should_continue: whether nothing has ended the run.
     """
 
-    def __init__(self, callbacks: Sequence[Callback], interrupt: DeferredInterrupt) -> None:
+    def __init__(self, callbacks: Sequence[Callback]) -> None:
         self.callbacks = tuple(callbacks)
-        self._interrupt = interrupt
-        self._stopped = False
+        self.should_continue = True
 
-    @property
-    def should_continue(self) -> bool:
-        """Whether nothing has ended the run."""
-        return not (self._stopped or self._interrupt.requested)
+    def stop(self) -> None:
+        """End the run after the current step."""
+        self.should_continue = False
 
     def on_step(self, step: Step) -> None:
         """Pass a step to all callbacks."""
         for callback in self.callbacks:
             if requests_stop(callback.on_step(step)):
-                self._stopped = True
+                self.stop()
 
     def on_episode(self, episode: Episode) -> None:
         """Pass a finished episode to all callbacks."""
         for callback in self.callbacks:
             if requests_stop(callback.on_episode_end(episode)):
-                self._stopped = True
+                self.stop()
 
 
 class ProgressBar:

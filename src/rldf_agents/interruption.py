@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
 
 
@@ -16,7 +17,8 @@ class DeferredInterrupt:
     main thread only; in any other thread this context does nothing.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_request: Callable[[], None]) -> None:
+        self._on_request = on_request
         self.requested = False
         self._active = False
 
@@ -42,4 +44,5 @@ class DeferredInterrupt:
 
     def _note(self, signal_number: int, frame: FrameType | None) -> None:
         self.requested = True
+        self._on_request()
         signal.signal(signal.SIGINT, signal.default_int_handler)

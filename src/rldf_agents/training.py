@@ -68,8 +68,8 @@ def train(
     run.start_run(seed)
     for callback in callbacks:
         callback.on_training_start(learner, env, total_timesteps)
-    with DeferredInterrupt() as interrupt:
-        callback_list = CallbackList(callbacks, interrupt)
+    callback_list = CallbackList(callbacks)
+    with DeferredInterrupt(callback_list.stop):
         if isinstance(env, gym.vector.VectorEnv):
             run_vector_steps(run, env, total_timesteps, callback_list)
         else:
@@ -113,10 +113,10 @@ def _run_steps(
             action = learner.select_action(observation)
             result, reward, terminated, truncated, info = env.step(action)
             reward, terminated, truncated = float(reward), bool(terminated), bool(truncated)
-            next_observation = _own(result)
-            transition = Transition(
-                observation, action, reward, next_observation, terminated, truncated
-            )
+            # The environment may reuse its own array.
+            next_observation = result.copy() if isinstance(result, np.ndarray) else result
+            values = (observation, action, reward, next_observation, terminated, truncated)
+            transition = tuple.__new__(Transition, values)  # faster than Transition(*values)
             learner.update(transition)
             observation, done = next_observation, terminated or truncated
             length, total_reward = length + 1, total_reward + reward
@@ -154,17 +154,13 @@ def _begin_episode(learner: Run, env: SingleEnvironment) -> tuple[DiscreteValue,
         _forget_actions(progress)
         learner.forget_episodes()
         observation, total_reward = env.reset(seed=seed)[0], 0.0
-    return _own(observation), len(progress.actions), total_reward
+    own = observation.copy() if isinstance(observation, np.ndarray) else observation
+    return own, len(progress.actions), total_reward
 
 
 def _forget_actions(progress: Progress) -> None:
     progress.actions.clear()
     progress.observation = None
-
-
-def _own(observation: DiscreteValue) -> DiscreteValue:
-    """Return what the environment cannot change: it may reuse its own array."""
-    return observation.copy() if isinstance(observation, np.ndarray) else observation
 
 
 def _check(learner: StepLearner, env: Environment, total_timesteps: int, seed: int | None) -> None:

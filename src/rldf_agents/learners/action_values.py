@@ -15,6 +15,8 @@ DENSE_LIMIT = 10**7
 _MOST_ACTIONS = 10**6
 """Choosing greedily compares all actions of a state; a table with more is too slow to use."""
 
+_MOST_LISTS = 2**16
+
 Tensors = dict[str, npt.NDArray[np.generic]]
 Values = npt.NDArray[np.float64]
 
@@ -54,15 +56,18 @@ class ActionValues:
         shape = (n_states if dense else 1, n_actions)
         self._values = np.full(shape, initial_value, dtype=np.float64)
         self._counts = np.zeros(shape, dtype=np.int64)
+        self._lists: dict[int, tuple[list[float], list[int]]] = {}
+        """Values and counts of states used one by one: Python's lists are faster there than an
+        array. They are newer than the arrays, until ``_flush``."""
 
     def row(self, state: int) -> list[float]:
-        """Return the values of all actions in one state."""
-        number = state if self._row_of is None else self._row_of.get(state, 0)
-        row: list[float] = self._values[number].tolist()
-        return row
+        """Return the values of all actions in one state: not a copy, leave it as it is."""
+        lists = self._lists.get(state)
+        return self._read(state)[0] if lists is None else lists[0]
 
     def rows(self, states: Indices) -> Values:
         """Return the values of all actions in each state, float64 [n, n_actions]."""
+        self._flush()
         if self._row_of is None:
             return self._values[states]
         numbers = [self._row_of.get(state, 0) for state in states.tolist()]
@@ -72,23 +77,30 @@ class ActionValues:
         """Set the values of all actions in one state, without counting this as updates."""
         row = self._own_row(state)  # may replace the array
         self._values[row] = value
+        if state in self._lists:
+            self._lists[state][0][:] = self._values[row].tolist()
 
     def update(self, state: int, action: int, value: float) -> None:
         """Set one value and count the update."""
-        row = self._own_row(state)
-        self._values[row, action] = value
-        self._counts[row, action] += 1
+        values, counts = self._lists.get(state) or self._read(state)
+        values[action] = value
+        counts[action] += 1
 
     def updates(self, state: int, action: int) -> int:
         """Return how often one value was updated."""
-        row = state if self._row_of is None else self._row_of.get(state, 0)
-        return self._counts.item(row, action)
+        return (self._lists.get(state) or self._read(state))[1][action]
 
     def td_update(
         self, state: int, action: int, target: float, step_size: StepSizeSchedule
     ) -> None:
         """Move Q(s, a) the step of this update towards its target, and count the update."""
-        row = state if self._row_of is None else self._own_row(state)
+        lists = self._lists.get(state)
+        if lists is not None:
+            values, counts = lists
+            visits = counts[action] = counts[action] + 1
+            values[action] += step_size(visits) * (target - values[action])
+            return
+        row = self._own_row(state)
         visits = self._counts.item(row, action) + 1
         old = self._values.item(row, action)
         self._counts[row, action] = visits
@@ -99,6 +111,7 @@ class ActionValues:
 
         The rows of a sparse table are those written, ``states`` int64 [n] in ascending order.
         """
+        self._flush()
         if self._row_of is None:
             return {"values": self._values, "counts": self._counts}
         states = np.array(sorted(self._row_of), dtype=np.int64)
@@ -111,6 +124,7 @@ class ActionValues:
         Raises:
             AgentError: if the tensors have the shapes or states of another table.
         """
+        self._lists.clear()
         rows: slice | list[int] = slice(None)
         n_rows = self._n_states
         if self._row_of is not None:
@@ -121,6 +135,22 @@ class ActionValues:
         for name, own in (("values", self._values), ("counts", self._counts)):
             require_shape(name, tensors[name], (n_rows, own.shape[1]))
             own[rows] = tensors[name]
+
+    def _read(self, state: int) -> tuple[list[float], list[int]]:
+        """Return values and counts of one state as lists, kept for the next time."""
+        if len(self._lists) >= _MOST_LISTS:
+            self._flush()
+        row = state if self._row_of is None else self._row_of.get(state, 0)
+        lists = self._lists[state] = self._values[row].tolist(), self._counts[row].tolist()
+        return lists
+
+    def _flush(self) -> None:
+        """Write the lists to the arrays; a state that was never updated is there already."""
+        for state, (values, counts) in self._lists.items():
+            if any(counts):
+                row = self._own_row(state)
+                self._values[row], self._counts[row] = values, counts
+        self._lists.clear()
 
     def _own_row(self, state: int) -> int:
         """Return the row of a state, in a sparse table a new one where there is none."""

@@ -7,7 +7,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import gymnasium as gym
 
@@ -90,6 +90,8 @@ class DiscreteLearner(ABC):
         self._states = SpaceIndex(observation_space, "observation")
         self._actions = SpaceIndex(action_space, "action")
         self._run = RunState()
+        self._selected: tuple[Any, int, Any, int] = (None, 0, None, 0)
+        """The last observation and action of ``select_action``, each with its index."""
 
     @property
     def progress(self) -> Progress:
@@ -107,7 +109,11 @@ class DiscreteLearner(ABC):
 
     def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the action to take now, exploring, in sub-environment ``sub_env``."""
-        return self._actions.value(self._select(self._states.index(observation), sub_env))
+        state = self._states.index(observation)
+        index = self._select(state, sub_env)
+        action = self._actions.value(index)
+        self._selected = observation, state, action, index
+        return action
 
     def update(self, transition: Transition, sub_env: int = 0) -> None:
         """Learn from one step and count it.
@@ -116,20 +122,20 @@ class DiscreteLearner(ABC):
             AgentError: if the reward is not finite; nothing is learned then.
         """
         observation, action, reward, next_observation, terminated, truncated = transition
-        require_finite(reward)
-        index = self._states.index
-        step = IndexedStep(
-            index(observation),
-            self._actions.index(action),
-            float(reward),
-            index(next_observation),
-            terminated,
-            truncated,
-        )
+        if not math.isfinite(reward):
+            reject_reward(reward)
+        selected, state, taken, index = self._selected
+        # Most updates receive the two objects of the last selection, whose indices are known.
+        if observation is not selected or action is not taken:
+            state, index = self._states.index(observation), self._actions.index(action)
+        next_state = self._states.index(next_observation)
+        values = (state, index, float(reward), next_state, terminated, truncated)
+        step = tuple.__new__(IndexedStep, values)  # a third of the time of IndexedStep(*values)
         self._learn(step, sub_env)
         progress = self._run.progress
         progress.timesteps += 1
-        progress.episodes += terminated or truncated
+        if terminated or truncated:
+            progress.episodes += 1
 
     def predict(
         self, observation: DiscreteValue, deterministic: bool = False
@@ -198,7 +204,6 @@ class DiscreteLearner(ABC):
         return
 
 
-def require_finite(reward: float) -> None:
-    """Raise an AgentError if a reward is not finite: one such value would spread everywhere."""
-    if not math.isfinite(reward):
-        raise AgentError(f"the environment gave a reward of {reward}: nothing is learned from it")
+def reject_reward(reward: float) -> NoReturn:
+    """Raise an AgentError for a reward that is not finite: it would spread over all values."""
+    raise AgentError(f"the environment gave a reward of {reward}: nothing is learned from it")

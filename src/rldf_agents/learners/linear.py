@@ -10,6 +10,7 @@ import numpy as np
 
 from rldf_agents.errors import AgentError
 from rldf_agents.learners.action_values import Tensors, require_shape
+from rldf_agents.learners.discrete_learner import IndexedStep
 from rldf_agents.learners.space_index import Indices
 from rldf_agents.learners.temporal_difference import TemporalDifference, check_value_settings
 from rldf_agents.schedules import (
@@ -107,9 +108,9 @@ class LinearLearner(TemporalDifference):
         best = np.flatnonzero(values >= values.max() - 1e-12 * np.abs(values).max())
         return int(best[random.integers(best.size)] if best.size > 1 else best[0])
 
-    def _td_update(self, state: int, action: int, target: float) -> None:
-        features = self._features(state)
-        error = target - float(self._weights[features, action].sum())
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        features, action = self._features(step.state), step.action
+        error = self._target(step, sub_env) - float(self._weights[features, action].sum())
         self._counts[features, action] += 1
         alpha = self.settings.step_size(int(self._counts[features, action].min()))
         self._weights[features, action] += alpha / features.size * error

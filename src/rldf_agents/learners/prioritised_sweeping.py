@@ -165,12 +165,10 @@ class PrioritisedSweeping:
         state, action = pair
         values = self._values
         outcome = self.model.outcomes[pair]
-        row = values.row(state)
-        before = max(row)
+        before = max(values.row(state))
         following = 0.0 if outcome.terminal else max(values.row(outcome.next_state))
-        row[action] = target = outcome.reward + self._gamma * following
-        values.update(state, action, target)
-        after = max(row)
+        values.update(state, action, outcome.reward + self._gamma * following)
+        after = max(values.row(state))
         if after != before:
             outcomes = self.model.outcomes
             for predecessor in self.model.predecessors(state):

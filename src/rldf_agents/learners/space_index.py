@@ -106,6 +106,8 @@ class SpaceIndex:
             )
         self._start = np.ravel(space.start).astype(np.int64)
         self._index_of: dict[bytes, int] = {}
+        # With at most one dimension the bytes of an element say its shape.
+        self._cached_ndim = len(self._shape) if len(self._shape) < 2 else -1
         self._all_values: DiscreteArray | None = None
         self._each_value: list[Any] = []
         if self.size <= _CACHE_SIZE:
@@ -118,8 +120,8 @@ class SpaceIndex:
         Raises:
             AgentError: if it is not an element of the space.
         """
-        array = np.asarray(value)
-        if array.dtype != self._dtype or array.shape != self._shape:
+        array = value if isinstance(value, np.ndarray) else np.asarray(value)
+        if array.ndim != self._cached_ndim or array.dtype != self._dtype:
             return int(self.indices(array[np.newaxis])[0])
         key = array.tobytes()
         index = self._index_of.get(key)

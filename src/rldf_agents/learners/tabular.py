@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.learners.action_values import ActionValues, Tensors, Values
-from rldf_agents.learners.discrete_learner import require_finite
+from rldf_agents.learners.discrete_learner import IndexedStep, reject_reward
 from rldf_agents.learners.space_index import Indices
 from rldf_agents.learners.temporal_difference import TemporalDifference, check_value_settings
 from rldf_agents.protocols import DiscreteArray, Transitions
@@ -88,13 +88,17 @@ class TabularLearner(TemporalDifference):
             return min(int(draw / epsilon * self._actions.size), self._actions.size - 1)
         row = self._values.row(state)
         highest = max(row)
-        if row.count(highest) == 1:
-            return row.index(highest)
-        best = [action for action, value in enumerate(row) if value == highest]
-        return best[min(int((draw - epsilon) / (1.0 - epsilon) * len(best)), len(best) - 1)]
+        action, ties = row.index(highest), row.count(highest)
+        if ties > 1:
+            rank = min(int((draw - epsilon) / (1.0 - epsilon) * ties), ties - 1)
+            for _ in range(rank):
+                action = row.index(highest, action + 1)
+        return action
 
-    def _td_update(self, state: int, action: int, target: float) -> None:
-        self._values.td_update(state, action, target, self.settings.step_size)
+    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+        self._values.td_update(
+            step.state, step.action, self._target(step, sub_env), self.settings.step_size
+        )
 
     def select_actions(
         self, observations: DiscreteArray, sub_envs: npt.NDArray[np.int64]
@@ -109,8 +113,9 @@ class TabularLearner(TemporalDifference):
             AgentError: if a reward is not finite; nothing is learned then.
         """
         rewards = transitions.rewards
-        if not np.isfinite(rewards).all():
-            require_finite(float(rewards[~np.isfinite(rewards)][0]))
+        finite = np.isfinite(rewards)
+        if not finite.all():
+            reject_reward(float(rewards[~finite][0]))
         going = ~transitions.terminated
         next_states = self._states.indices(transitions.next_observations[going])
         targets = rewards.copy()

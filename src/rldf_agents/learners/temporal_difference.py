@@ -26,9 +26,9 @@ def check_value_settings(gamma: float, initial_value: float) -> None:
 class TemporalDifference(DiscreteLearner):
     """Act on Q(s, a) and move it towards ``r + gamma`` times the value of the next state.
 
-    A subclass stores Q in ``_row`` and ``_td_update`` and explores in ``_epsilon_greedy``. The
-    value of the next state, ``_next_value``, is the rule of Q-learning, ``max Q(s', .)``, unless a
-    subclass takes another. A terminal state is worth nothing; a truncated episode is bootstrapped
+    A subclass stores Q (``_row``), moves it towards ``_target`` in ``_learn``, and explores in
+    ``_epsilon_greedy``. The target is that of Q-learning, ``max Q(s', .)``, unless a subclass takes
+    another. A terminal state is worth nothing; a truncated episode is bootstrapped
     from where it stopped.
     """
 
@@ -44,21 +44,16 @@ class TemporalDifference(DiscreteLearner):
     def _epsilon_greedy(self, state: int, random: np.random.Generator) -> int:
         """Return an exploring action, ties broken at random."""
 
-    @abstractmethod
-    def _td_update(self, state: int, action: int, target: float) -> None:
-        """Move Q(s, a) a step towards the target."""
-
-    def _next_value(self, step: IndexedStep, sub_env: int) -> float:
-        return max(self._row(step.next_state))
+    def _target(self, step: IndexedStep, sub_env: int) -> float:
+        """Return what Q(s, a) is moved towards."""
+        if step.terminated:
+            return step.reward
+        best = max(self._row(step.next_state))
+        target: float = step.reward + self.settings.gamma * best
+        return target
 
     def _select(self, state: int, sub_env: int) -> int:
         return self._epsilon_greedy(state, self._run.random)
-
-    def _learn(self, step: IndexedStep, sub_env: int) -> None:
-        target = step.reward
-        if not step.terminated:
-            target += self.settings.gamma * self._next_value(step, sub_env)
-        self._td_update(step.state, step.action, target)
 
     def _predict(self, state: int, deterministic: bool) -> int:
         if not deterministic:
@@ -87,16 +82,16 @@ class NextActionRule(TemporalDifference):
         chosen_state, action = self._chosen.get(sub_env, (-1, -1))
         return action if chosen_state == state else super()._select(state, sub_env)
 
-    def _learn(self, step: IndexedStep, sub_env: int) -> None:
+    def _target(self, step: IndexedStep, sub_env: int) -> float:
         self._chosen.pop(sub_env, None)
-        super()._learn(step, sub_env)
-
-    def _next_value(self, step: IndexedStep, sub_env: int) -> float:
+        if step.terminated:
+            return step.reward
         state = step.next_state
         action = self._epsilon_greedy(state, self._run.random)
         if not step.truncated:
             self._chosen[sub_env] = state, action
-        return self._row(state)[action]
+        target: float = step.reward + self.settings.gamma * self._row(state)[action]
+        return target
 
     def _state(self) -> dict[str, Any]:
         return {"chosen": [[sub_env, *pair] for sub_env, pair in sorted(self._chosen.items())]}
