@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"{name} was not measured yet: there is no {absent.filename}")
         except KeyboardInterrupt:
             print(
-                f"\n{name} is interrupted; the same command goes on with the rows measured so far",
+                f"\n{name} is interrupted; the same command resumes it",
                 file=sys.stderr,
             )
             return 130

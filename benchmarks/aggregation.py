@@ -4,9 +4,9 @@ The cost of a run is the number of unique generations up to its first arrival at
 ``RunStatistics.states_to_goal``. Many runs are summed up as in R. Agarwal et al., "Deep
 Reinforcement Learning at the Edge of the Statistical Precipice" (NeurIPS 2021; the rliable
 library): the interquartile mean, and percentile intervals of a stratified bootstrap, where every
-target is a stratum whose runs are drawn again with replacement. Such an interval tells how other
-seeds would do on the same targets. To ask about other targets too, where those at hand are a
-random sample with one run each, hand them in as one stratum: ``costs.reshape(1, -1)``.
+target is a stratum whose runs are drawn again with replacement. Such an interval describes other
+seeds on the same targets. For other targets too, where the targets are a random sample with one
+run each, pass them as one stratum: ``costs.reshape(1, -1)``.
 
 A run that ends before it arrives is censored: its cost is known to be above the budget, no more.
 Its cost is given as ``inf`` and treated in the open:

@@ -112,7 +112,7 @@ class NoisyFeedback(gym.vector.VectorWrapper):
 
 
 def _measure(case: Case, steps: int) -> dict[str, Any]:
-    """Train up to one checkpoint after the other; learning goes on where it was."""
+    """Train up to one checkpoint after the other; learning continues from there."""
     states, optimum = _optimum()
     env = _environments()
     if case["feedback"] == NOISY:
@@ -203,9 +203,9 @@ with the same weight as late ones.
 **Noisy feedback.** Here the conditions matter. A constant alpha falls as fast as it did, then stops
 at a floor, where each update brings in as much noise as it averages away, and the maximum over
 noisy values errs upwards (Thrun and Schwartz 1993). The larger alpha, the sooner it stops and the
-higher: there the error stays, however long the run. Visit-count steps go on falling: 1 / n^0.6 is
-ahead at first, for it forgets early targets soonest; 1 / n^0.8, which averages over more of them,
-catches up with it in the long run; 1 / n is held back by early targets here, too.
+higher: there the error stays, however long the run. The error of visit-count steps keeps falling:
+1 / n^0.6 is ahead at first, for it forgets early targets soonest; 1 / n^0.8, which averages over
+more of them, catches up with it in the long run; 1 / n is held back by early targets here, too.
 
 The noise is a stand-in (`NoisyFeedback`): Gaussian, mean 0, added to the reward of a world whose
 pictures stay as they are. With a true dynamic seed the reward's mean would differ, too."""

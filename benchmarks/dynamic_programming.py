@@ -21,7 +21,7 @@ class DecisionProcess:
 
     Attributes:
         rewards: expected reward of each action, float64 ``[n_states, n_actions]``.
-        continuing: probability of each next state and that the episode goes on there, float64
+        continuing: probability of each next state and that the episode continues there, float64
             ``[n_states, n_actions, n_states]``; what is missing to 1 is the chance to terminate.
         starts: probability of each starting state, float64 ``[n_states]``.
     """

@@ -1,4 +1,4 @@
-"""One look for the figures of all benchmarks: colours that the colour-blind tell apart, thin axes.
+"""One look for the figures of all benchmarks: colours that the colour-blind distinguish, thin axes.
 
 Matplotlib is imported when something is drawn: measuring does not need it.
 """

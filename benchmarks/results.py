@@ -1,7 +1,7 @@
 """Rows measured once, kept through interruptions, and the files made from them.
 
 A benchmark is a sequence of cases and a function that measures one of them. Every row goes to
-``NAME.partial.jsonl`` the moment it is measured; the same command run again goes on from there, as
+``NAME.partial.jsonl`` the moment it is measured; the same command resumes from there, as
 long as settings and code are the same. When all are there, ``NAME.json`` takes its place, and the
 report (``NAME.md``, tables, figures) is made from that alone.
 
@@ -266,12 +266,12 @@ def _commit() -> str | None:
     if git is None:
         return None
 
-    def told(*words: str) -> str:
+    def git_output(*words: str) -> str:
         command = [git, "-C", str(RESULTS.parents[1]), *words]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
-    commit = told("rev-parse", "--short", "HEAD")
-    changed = told(
+    commit = git_output("rev-parse", "--short", "HEAD")
+    changed = git_output(
         "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"
     )
     return f"{commit}-dirty" if commit and changed else commit or None

@@ -1,8 +1,8 @@
 """How many targets a search finds, and what it costs: base grammar, embedded world.
 
 Twenty target pictures that no model was trained on (``benchmarks/targets``), several seeds, 2,000
-steps at most. What counts is the number of distinct pictures that a search had looked at when it
-first stood at the goal: what it would have had to draw with an empty store.
+steps at most. The cost is the number of distinct states visited until the first visit
+to the goal: the images that an empty store would have to generate.
 """
 
 import functools
@@ -70,7 +70,7 @@ class _UntilGoal:
         """Nothing to prepare."""
 
     def on_step(self, step: Step) -> bool:
-        """Note where the step started and where it led; go on until the goal."""
+        """Note where the step started and where it led; continue until the goal."""
         for observation in (step.transition.observation, step.transition.next_observation):
             self.states.add(tuple(int(label) for label in np.asarray(observation)))
         return not step.info["at_goal"]

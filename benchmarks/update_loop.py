@@ -191,7 +191,7 @@ def report(results: Results) -> Report:
         )
     lines += [
         "",
-        "Ours counts the updates of every value, breaks ties at random, refuses observations "
+        "Ours counts the updates of every value, breaks ties at random, rejects observations "
         "outside the space and can be resumed at any step; the textbook does none of this.",
     ]
     return Report("\n".join(lines))

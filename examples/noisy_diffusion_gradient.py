@@ -30,7 +30,7 @@ def main(target: str | None = None, steps: int = 600, seed: int = 0, reward: str
         if truncated:
             observation, info = env.reset()
     found = "found" if info["at_goal"] else "not found"
-    print(f"{found} with {info['states_seen']} pictures looked at")
+    print(f"{found} with {info['states_seen']} images visited")
     print(f"{learner.plateaus} plateaus, {learner.divergences} divergences")
 
 

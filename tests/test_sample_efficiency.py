@@ -24,7 +24,7 @@ from benchmarks.sample_efficiency.peers import (
 from benchmarks.sample_efficiency.report import report
 from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger, Watched, follow
 from benchmarks.sample_efficiency.verdicts import verdicts
-from benchmarks.sample_efficiency.worlds import WORLDS, straight_walk, told_walk
+from benchmarks.sample_efficiency.worlds import WORLDS, informed_walk, straight_walk
 from benchmarks.synthetic_world import TabularGenerator, synthetic_arguments, synthetic_grammar
 from rldf_gym.grammar import load_grammar
 from tests.painted_world import painted_arguments
@@ -122,17 +122,17 @@ def test_what_tpe_pays_is_the_number_of_distinct_states_it_asked_for(env):
     assert len(ledger.states) == len(set(asked)) < len(asked) == ledger.looks
 
 
-def test_peers_are_told_the_reward_of_the_environment(env):
-    told = []
+def test_peers_receive_the_reward_of_the_environment(env):
+    received = []
 
     def one_look():
-        told.append((yield (1, 5, 1, 0)))
+        received.append((yield (1, 5, 1, 0)))
         yield (0, 0, 0, 0)
 
     follow(one_look(), env, Ledger(budget=10))
     env.reset(options={"state": (1, 5, 1, 1)})
     _, reward, *_ = env.step([3, 0])
-    assert told == [reward]
+    assert received == [reward]
 
 
 def test_starting_states_count_and_nothing_counts_after_the_goal(env):
@@ -194,14 +194,14 @@ def test_a_straight_walk_is_as_long_as_the_mean_over_all_pairs_of_states():
     assert straight_walk("actions") == pytest.approx(1 + apart.sum() / pairs)
 
 
-def test_a_told_walk_is_as_long_as_the_mean_over_all_pairs_of_states():
+def test_an_informed_walk_is_as_long_as_the_mean_over_all_pairs_of_states():
     states = load_grammar("actions").states()
     start, goal = states[:, None], states[None]
     tops = states.max(axis=0)
     # Up to the end of an axis, and then down from where it started.
     tried = np.where(goal >= start, goal - start, tops - goal)
     pairs = len(states) * (len(states) - 1)
-    assert told_walk("actions") == pytest.approx(1 + tried.sum() / pairs)
+    assert informed_walk("actions") == pytest.approx(1 + tried.sum() / pairs)
 
 
 class TestSyntheticWorld:

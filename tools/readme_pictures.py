@@ -39,7 +39,7 @@ class _Walk:
         """Nothing to prepare."""
 
     def on_step(self, step: Step) -> bool:
-        """Note the state; go on until the goal."""
+        """Note the state; continue until the goal."""
         if step.episode != self._episode:
             self._episode = step.episode
             self.states = [np.asarray(step.transition.observation)]

@@ -40,7 +40,7 @@ def run(quick: bool) -> Results:
     settings = {
         "seeds": seeds,
         "cliff_seeds": cliff_seeds,
-        "worlds": {name: world.told() for name, world in WORLDS.items()},
+        "worlds": {name: world.facts() for name, world in WORLDS.items()},
         "optimal_returns": {name: optimal_return(opened(name)[1]) for name in WORLDS},
         "example 6.6": {"episodes": EPISODES, "epsilon": EPSILON, "alpha": ALPHA, "gamma": 1.0},
     }
@@ -118,7 +118,7 @@ class _OnlineReturns:
         """Single steps do not matter here."""
 
     def on_episode_end(self, episode: Episode) -> bool:
-        """Keep the return, a whole number on the cliff; go on until there are enough."""
+        """Keep the return, a whole number on the cliff; continue until there are enough."""
         self.returns.append(round(episode.total_reward))
         return len(self.returns) < self._episodes
 

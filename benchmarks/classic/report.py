@@ -50,15 +50,15 @@ def _optimum(results: Results) -> str:
         "at the end | optimal from step |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for world, told in settings["worlds"].items():
+    for world, case in settings["worlds"].items():
         optimum = settings["optimal_returns"][world]
         for learner in LEARNER_NAMES:
             returns = _greedy_returns(results, world, learner)
             good = np.abs(returns - optimum) <= _OPTIMAL
-            every = told["steps"] / good.shape[1]
+            every = case["steps"] / good.shape[1]
             since = [every * (_last_false(row) + 1) for row in good if row[-1]]
             lines.append(
-                f"| {_named(world, told)} | {_TITLES[learner]} | {told['steps']:,} | {optimum:.4g} "
+                f"| {_named(world, case)} | {_TITLES[learner]} | {case['steps']:,} | {optimum:.4g} "
                 f"| {returns[:, -1].mean():.4g} | {returns[:, -1].min():.4g} | "
                 f"{good[:, -1].sum()} of {len(good)} | {np.median(since) if since else 0:,.0f} |"
             )
@@ -66,9 +66,9 @@ def _optimum(results: Results) -> str:
     return "\n".join(lines)
 
 
-def _named(world: str, told: dict[str, Any]) -> str:
+def _named(world: str, case: dict[str, Any]) -> str:
     kind = world.partition(", ")[2]
-    return f"{told['env']}, {kind}" if kind else str(told["env"])
+    return f"{case['env']}, {kind}" if kind else str(case["env"])
 
 
 def _learned_with(settings: dict[str, Any]) -> list[str]:
@@ -80,25 +80,25 @@ def _learned_with(settings: dict[str, Any]) -> list[str]:
         "constant epsilon it prefers the safe path: that is Example 6.6, below.",
         "",
     ]
-    for world, told in settings["worlds"].items():
+    for world, case in settings["worlds"].items():
         chosen = "; ".join(
             f"{_TITLES[name]} epsilon {how['epsilon']}, alpha {how['step_size']}"
-            for name, how in told["learners"].items()
+            for name, how in case["learners"].items()
         )
         lines.append(
-            f"- {_named(world, told)}: gamma {told['gamma']}, initial value "
-            f"{told['initial_value']:g}; {chosen}."
+            f"- {_named(world, case)}: gamma {case['gamma']}, initial value "
+            f"{case['initial_value']:g}; {chosen}."
         )
     return lines
 
 
 def _example(results: Results) -> str:
-    told = results.settings[EXAMPLE]
+    case = results.settings[EXAMPLE]
     lines = [
         "## Sutton & Barto's Example 6.6: cliff walking",
         "",
-        f"Epsilon {told['epsilon']}, alpha {told['alpha']}, gamma {told['gamma']:g}, "
-        f"{told['episodes']} episodes, {results.settings['cliff_seeds']} seeds. Online return: sum "
+        f"Epsilon {case['epsilon']}, alpha {case['alpha']}, gamma {case['gamma']:g}, "
+        f"{case['episodes']} episodes, {results.settings['cliff_seeds']} seeds. Online return: sum "
         "of rewards of an episode while learning, exploration and falls included; mean over seeds "
         "with a bootstrap 95 % interval.",
         "",
@@ -192,12 +192,12 @@ def _optimum_figure(results: Results) -> "Figure":
     with house_style():
         figure = new_figure(8.0, 5.6)
         grid = figure.subplots(2, 2)
-        for axes, (world, told) in zip(grid.flat, settings["worlds"].items(), strict=True):
+        for axes, (world, case) in zip(grid.flat, settings["worlds"].items(), strict=True):
             optimum = settings["optimal_returns"][world]
             axes.axhline(optimum, color="#444444", linestyle=":", label="optimum")
             for learner, colour, line in zip(LEARNER_NAMES, COLOURS, LINES, strict=False):
                 returns = _greedy_returns(results, world, learner)
-                steps = told["steps"] / returns.shape[1] * np.arange(1, returns.shape[1] + 1)
+                steps = case["steps"] / returns.shape[1] * np.arange(1, returns.shape[1] + 1)
                 curve_with_band(
                     axes,
                     steps,
@@ -207,7 +207,7 @@ def _optimum_figure(results: Results) -> "Figure":
                     linestyle=line,
                     label=_TITLES[learner],
                 )
-            axes.set_title(_named(world, told))
+            axes.set_title(_named(world, case))
             axes.set_xlabel("step of training")
             axes.set_ylabel("return of the greedy policy")
             lowest = _LOWEST.get(world, 0.0)

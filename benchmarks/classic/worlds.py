@@ -35,8 +35,8 @@ class World:
     settings: Mapping[str, Mapping[str, Any]]
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
-    def told(self) -> dict[str, Any]:
-        """Everything in JSON values."""
+    def facts(self) -> dict[str, Any]:
+        """Return all fields as JSON values."""
         learners = {
             name: {key: str(value) for key, value in settings.items()}
             for name, settings in self.settings.items()

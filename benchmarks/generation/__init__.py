@@ -90,8 +90,8 @@ def _gpu(rows: list[dict[str, Any]]) -> list[str]:
     gain = rate[on_gpu.OURS] / rate[on_gpu.PAPER]
     verdict = "reached" if gain >= BAR_GPU else "missed"
     where = f"{rows[0]['card']}, {rows[0]['matrix_tflops']:.0f} TFLOP/s measured in float16"
-    told = f"Ours at the best batch draws {gain:.1f} times the paper's recipe's pictures"
-    return [f"## GPU: {where}", "\n".join(lines), f"{told} (bar {BAR_GPU}: {verdict})."]
+    gain_text = f"Ours at the best batch draws {gain:.1f} times the paper's recipe's pictures"
+    return [f"## GPU: {where}", "\n".join(lines), f"{gain_text} (bar {BAR_GPU}: {verdict})."]
 
 
 def _median(rows: list[dict[str, Any]], form: str, value: str) -> float:

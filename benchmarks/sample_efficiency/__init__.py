@@ -1,7 +1,7 @@
-"""How many pictures a search has to look at until it finds its target, by who searches.
+"""How many images a search needs until it finds its target, by search method.
 
-The cost is *unique generations*: distinct states looked at, starting states included, until the
-goal is first visited. That is what an empty store would have had to draw. Learners and
+The cost is *unique generations*: distinct states visited, starting states included, until the
+goal is first visited. That is what an empty store would have to generate. Learners and
 Stable-Baselines3 walk one move at a time; Optuna, random search, hill climbing and coordinate
 search may jump to any state, and pay for it alike. All see rewards only.
 

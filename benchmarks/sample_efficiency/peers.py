@@ -1,8 +1,7 @@
 """What a user would try instead of reinforcement learning: searches that may jump to any state.
 
-Each is a Python generator: it yields the state that it wants to look at next and is sent the reward
-of that state's picture, until whoever drives it has seen enough. Nothing else reaches it. Looking
-again at a state is free.
+Each is a Python generator: it yields the state to evaluate next and receives the reward of that
+state's image, until the caller stops. It receives nothing else. A second visit is free.
 """
 
 import warnings

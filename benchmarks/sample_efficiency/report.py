@@ -13,7 +13,7 @@ from benchmarks.results import Report, Results
 from benchmarks.sample_efficiency.costs import Measured
 from benchmarks.sample_efficiency.searchers import SEARCHERS
 from benchmarks.sample_efficiency.verdicts import TIMES_FEWER, lead, verdicts
-from benchmarks.sample_efficiency.worlds import BASE, WORLDS, straight_walk, told_walk
+from benchmarks.sample_efficiency.worlds import BASE, WORLDS, informed_walk, straight_walk
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 WITHIN = (30, 100, 200, 500)
 _LINE_OF = {"learner": "-", "sb3": ":", "peer": "--", "reference": "-."}
 _HEADER = (
-    "| who searches | searches | reached | "
+    "| search | searches | reached | "
     + " | ".join(f"≤ {n}" for n in WITHIN)
     + " | median | IQM [95 %] | best peer's IQM over it |"
 )
 _RULE = "|---|" + "---:|" * (len(WITHIN) + 5)
 _INTRODUCTION = """\
-The cost of a search is the number of distinct states that it looked at, starting states included,
-until it first visited its goal: the pictures that an empty store would have had to draw. Learners
+The cost of a search is the number of distinct states that it visited, starting states included,
+until the first visit to its goal: the images that an empty store would have to generate. Learners
 and Stable-Baselines3 walk one move at a time from random starting states. Optuna, random search,
-hill climbing and coordinate search may jump to any state and pay for it alike; looking again is
-free for all. Everyone has one setting for all targets, sees rewards only (`multi_semantic`), and is
-cut off at the world's budget."""
+hill climbing and coordinate search may jump to any state at the same cost; a second visit is free
+for all. Every search has one setting for all targets, receives rewards only (`multi_semantic`), and
+ends at the world's budget."""
 _FLOOR = """\
 What bounds the ratio from above is that a learner walks while a peer may jump. A walker that knew
-the goal beforehand would look at this many pictures on average: {straight}. One that was told of
-every picture which axes are right, and could tell nothing else of its goal, could expect no less
-than: {told}; a learner has to find that out from rewards. In a small world this leaves little room
-below a peer that jumps: the best peer's IQM on base, halved, is {half:.1f}."""
+the goal beforehand would visit this many states on average: {straight}. One that knew of every
+image which axes are right, and nothing else, could expect no less than: {informed}; a learner has
+to infer that from rewards. In a small world this leaves little margin below a peer that
+jumps: the best peer's IQM on base, halved, is {half:.1f}."""
 _NOTES = """\
 IQM: interquartile mean of all searches, with a 95 % interval from a bootstrap stratified by target,
 about these targets and no others; searches cut off count at the budget, and ≥ marks means that are
@@ -69,13 +69,13 @@ def report(results: Results) -> Report:
 
 
 def _floor(measured: Measured) -> str:
-    straight, told = (
+    straight, informed = (
         ", ".join(f"{walk(world):.1f} on {world}" for world in measured.worlds)
-        for walk in (straight_walk, told_walk)
+        for walk in (straight_walk, informed_walk)
     )
     peer = measured.summary(BASE.name, measured.best(BASE.name, "peer", "sb3"))
     half = peer.interquartile_mean.value / TIMES_FEWER
-    return _FLOOR.format(straight=straight, told=told, half=half)
+    return _FLOOR.format(straight=straight, informed=informed, half=half)
 
 
 def _table(measured: Measured, world: str) -> Iterator[str]:

@@ -1,6 +1,5 @@
-"""One search: what it looked at, until the goal is first visited or the budget is spent."""
+"""One search: the states it visits, until the goal is first visited or the budget is spent."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +9,8 @@ import numpy.typing as npt
 
 from benchmarks.sample_efficiency.peers import Proposals, State
 from rldf_agents.protocols import Environment, Episode, Learner, SingleEnvironment, Step
+from rldf_gym.perception import Readings
+from rldf_gym.rewards import multi_semantic
 
 LOOKS_PER_GENERATION = 20
 """A search also ends after this many looks, free ones included, for each of its budget."""
@@ -17,11 +18,11 @@ LOOKS_PER_GENERATION = 20
 
 @dataclass
 class Ledger:
-    """What one search has looked at; closed at the first visit to the goal.
+    """The states that one search has visited; closed at the first visit to the goal.
 
     Attributes:
-        budget: most distinct states that it may look at.
-        states: the distinct states looked at, starting states included, as int64 bytes.
+        budget: most distinct states that it may visit.
+        states: the distinct states visited, starting states included, as int64 bytes.
         looks: how often it looked: steps and resets, or questions asked.
         reached: whether it has visited the goal.
     """
@@ -51,7 +52,7 @@ class Ledger:
 
 
 class Watched(gym.Wrapper[Any, Any, Any, Any]):
-    """Notes every state that is looked at, and keeps ``info`` from whoever searches."""
+    """Record every visited state, and hide ``info`` from the search."""
 
     def __init__(self, env: SingleEnvironment, ledger: Ledger) -> None:
         """Watch an RLDF environment."""
@@ -83,7 +84,7 @@ class EndWithLedger:
         """Nothing to prepare."""
 
     def on_step(self, step: Step) -> bool:
-        """Go on until the search is over."""
+        """Continue until the search is over."""
         return not self.ledger.over
 
     def on_episode_end(self, episode: Episode) -> None:
@@ -94,15 +95,16 @@ class EndWithLedger:
 
 
 def follow(proposals: Proposals, env: SingleEnvironment, ledger: Ledger) -> None:
-    """Look at the states that a peer proposes, and tell it their rewards, until it is over."""
-    reward_of: Callable[[dict[str, Any]], float] = env.get_wrapper_attr("reading_reward")
+    """Evaluate the states that a peer proposes, send it their rewards, until it is over."""
+    goal = env.get_wrapper_attr("goal")
     known: dict[State, float] = {}
     try:
         state = next(proposals)
         while True:
             if state not in known:
                 observation, info = env.reset(options={"state": state})
-                known[state] = reward_of(info)
+                reading = (info[key][np.newaxis] for key in ("values", "confidence", "embedding"))
+                known[state] = float(multi_semantic(Readings(*reading), goal)[0])
                 ledger.look(observation, info["at_goal"])
             else:
                 ledger.look(state, at_goal=False)

@@ -59,9 +59,9 @@ def _lead(measured: Measured, world: str, name: str) -> list[str]:
         if SEARCHERS[peer].kind in ("peer", "sb3")
     }
     worst = min(ratios.values(), key=lambda ratio: ratio.value)
-    told = ", ".join(f"{SEARCHERS[peer].title} {ratio}" for peer, ratio in ratios.items())
+    listed = ", ".join(f"{SEARCHERS[peer].title} {ratio}" for peer, ratio in ratios.items())
     verdict = _verdict(worst.value - TIMES_FEWER, f"{TIMES_FEWER - worst.value:.2f}")
-    return [f"times fewer than peers: {told}; bar {TIMES_FEWER:g} for each: {verdict}"]
+    return [f"times fewer than peers: {listed}; bar {TIMES_FEWER:g} for each: {verdict}"]
 
 
 def lead(measured: Measured, world: str, other: str, ours: str) -> Estimate:

@@ -78,8 +78,8 @@ def straight_walk(name: str) -> float:
     return _mean_walk(sizes, (sizes**2 - 1) / (3 * sizes))
 
 
-def told_walk(name: str) -> float:
-    """Mean number of states that a walker looks at which is told of each which labels are right.
+def informed_walk(name: str) -> float:
+    """Return the mean number of states visited by a walker that knows which labels are right.
 
     None can expect less before it knows more of its goal than that all others are alike: the
     labels that it has tried on an axis of n are an interval around the first one, so whatever the

@@ -61,13 +61,13 @@ def report(results: Results) -> Report:
 
 
 _NOTES = """\
-What differs from the paper, and what it does not tell:
+Differences from the paper, and what it leaves open:
 
 - The paper prints single runs (“the first environment training runs”), on Stable Diffusion 1.4 and
   a picture it does not name; ours are means over many on the embedded world. A printed row is one
   draw from a wide distribution: rows can be compared in kind, not in value.
 - T is not given. We take the 100 steps that section 3.1 names for 480 states; sums F and C of at
-  most 52 fit that. The same runs go on to {t_long:,} steps for the tables and figures below.
+  most 52 fit that. The same runs continue to {t_long:,} steps for the tables and figures below.
 - A run is one trajectory: it starts at a random state and does not end at the goal, but seeks
   reward further (Fig. 10). Two printed rows that have Conv. 1 end at D_T = 9, which agrees with
   that.

@@ -89,7 +89,7 @@ def _by_reward() -> list[Agent]:
 
 @functools.lru_cache(maxsize=1)
 def _env(target: str, reward: str | None) -> SingleEnvironment:
-    """One trajectory without an end: the agent goes on from the goal (paper, Fig. 10)."""
+    """One trajectory without an end: the agent continues from the goal (paper, Fig. 10)."""
     picture = next(path for path in TARGETS if path.stem == target)
     return stored_env(picture, reward=reward, stop_at=None, max_episode_steps=-1)
 
@@ -142,7 +142,7 @@ def _checkpoints(steps: int) -> list[int]:
 class _PicturesToGoal:
     """Counts the distinct states of a run up to the first arrival.
 
-    The environment's own count goes on from run to run, as its store does.
+    The environment's own count continues from run to run, as its store does.
 
     Attributes:
         to_goal: their number, None before the first arrival.

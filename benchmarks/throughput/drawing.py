@@ -94,7 +94,7 @@ def report(rows: Sequence[dict[str, Any]]) -> list[str]:
         "## Drawing",
         "",
         "Wall clock; every picture is drawn, read and kept anew. The bare pipeline only draws; "
-        "beside `Atlas.build`, which runs as it comes, it does so at its best batch.",
+        "beside `Atlas.build`, which uses its defaults, it does so at its best batch.",
         "",
         "| | batch | ms a picture | pictures/s | time, pipeline = 1 | "
         "time, pipeline and models = 1 | time, our generator and models = 1 | bar |",

@@ -52,15 +52,15 @@ def measure_case(case: Case, rounds: int) -> dict[str, Any]:
     }
     with tempfile.TemporaryDirectory() as folder:
         ways = _ways(Path(folder), models, targets, steps, case["sample"])
-        told: dict[str, dict[str, list[float]]] = {
+        costs: dict[str, dict[str, list[float]]] = {
             name: {"pictures": [], "seconds": []} for name in ways
         }
         for _ in tqdm(range(len(targets) + 1), desc="targets", leave=False):
             for name, runs in ways.items():
                 pictures, seconds = next(runs)
-                told[name]["pictures"].append(pictures)
-                told[name]["seconds"].append(seconds)
-    return {"ways": told}
+                costs[name]["pictures"].append(pictures)
+                costs[name]["seconds"].append(seconds)
+    return {"ways": costs}
 
 
 def report(rows: Sequence[dict[str, Any]]) -> list[str]:
@@ -76,8 +76,8 @@ def report(rows: Sequence[dict[str, Any]]) -> list[str]:
         "| kept | pictures before | pictures for all targets | s before | s for all targets |",
         "|---|---:|---:|---:|---:|",
     ]
-    for name, told in row["ways"].items():
-        pictures, seconds = told["pictures"], told["seconds"]
+    for name, costs in row["ways"].items():
+        pictures, seconds = costs["pictures"], costs["seconds"]
         lines.append(
             f"| {name} | {pictures[0]:,} | {sum(pictures[1:]):,} | {seconds[0]:.1f} "
             f"| {sum(seconds[1:]):.1f} |"

@@ -1,8 +1,8 @@
 """The task that every library here is given, and how well a policy does at it.
 
 The grammar of actions spans 80 pictures: how many people do what, and where. An episode is a walk
-of 20 steps that goes on at the goal, so that its return says how much of the target's meaning the
-walk's pictures had: from -20, at no point anything, to 60.
+of 20 steps that continues at the goal, so that its return measures how much of the target's meaning
+the images have: from -20, at no point anything, to 60.
 """
 
 from collections.abc import Callable
