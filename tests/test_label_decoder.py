@@ -290,7 +290,7 @@ def test_two_boxes_of_which_one_is_doubtful_are_rather_many_than_one():
 def test_the_readmes_grammar_is_read_by_the_detector():
     lark = Path("README.md").read_text(encoding="utf-8").split("```lark\n")[1].split("```")[0]
     assert readers_of(reader(compile_grammar(lark))) == {
-        "frequency": "detector",
+        "count": "detector",
         "animal": "detector",
         "scene": "scene_classifier",
     }
