@@ -2,13 +2,14 @@ import re
 import resource
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from painted_world import PaintedGenerator, load_grammar, paint, painted_perception
 from PIL import Image
 
 from rldf_agents.applications.charts import progress_chart
-from rldf_agents.applications.output import result_json, versions, write_result
 from rldf_agents.applications.report import render_index, render_report
+from rldf_agents.applications.result import versions
 from rldf_agents.applications.search import SearchResult, SearchSettings, search_picture
 
 GRAMMAR = load_grammar("base")
@@ -119,7 +120,7 @@ def test_the_index_links_every_report(result):
 
 
 def test_the_result_names_best_state_and_its_likeness(result):
-    told = result_json(result)
+    told = result.to_json()
     assert told["best_state"] == list(GOAL)
     assert told["best_prompt"] == told["goal_prompt"]
     assert told["clip_similarity"] == pytest.approx(1.0)
@@ -128,7 +129,7 @@ def test_the_result_names_best_state_and_its_likeness(result):
 
 
 def test_the_trajectory_picture_has_the_target_beside_every_frame(result, tmp_path):
-    write_result(result, tmp_path, COMMAND)
+    result.save(tmp_path, COMMAND)
     n_columns = min(4, len(result.trajectory))
     with Image.open(tmp_path / "trajectory.png") as strip:
         assert strip.width > 224 * (1 + n_columns)
@@ -139,14 +140,20 @@ def test_a_full_disk_leaves_no_file_half_written(result, tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with pytest.raises(OSError, match="File too large"):
-            write_result(result, tmp_path, COMMAND)
+            result.save(tmp_path, COMMAND)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    assert [path.name for path in tmp_path.iterdir()] == ["trajectory.png"]
+    assert {path.name for path in tmp_path.iterdir()} == {"best.png", "trajectory.png"}
 
 
 def test_a_file_that_cannot_be_written_leaves_what_was_there(result, tmp_path):
     (tmp_path / "trajectory.png").mkdir()
     with pytest.raises(OSError, match="directory"):
-        write_result(result, tmp_path, COMMAND)
+        result.save(tmp_path, COMMAND)
     assert [path.name for path in tmp_path.iterdir()] == ["trajectory.png"]
+
+
+def test_best_png_is_the_best_image_itself(result, tmp_path):
+    result.save(tmp_path / "new" / "folder")
+    with Image.open(tmp_path / "new" / "folder" / "best.png") as best:
+        assert (np.asarray(best) == result.best[0].picture).all()

@@ -10,11 +10,15 @@ from PIL import Image
 from rich.console import Console
 
 from rldf_agents.applications.batch import search_pictures
-from rldf_agents.applications.history import History, StepLog, load_history
-from rldf_agents.applications.output import folders_for, output_dirs
-from rldf_agents.applications.search import (
+from rldf_agents.applications.history import (
     HISTORY_FILE,
     LEARNER_FILE,
+    History,
+    StepLog,
+    load_history,
+)
+from rldf_agents.applications.output import folders_for, output_dirs
+from rldf_agents.applications.search import (
     SearchResult,
     SearchSettings,
     open_search,
@@ -23,12 +27,16 @@ from rldf_agents.applications.search import (
 from rldf_agents.applications.trajectory import best_visits, significant_visits
 from rldf_agents.errors import AgentError
 from rldf_agents.learners import LEARNERS
+from rldf_gym.errors import RLDFError
 from rldf_gym.generation import GenerationError
 from rldf_gym.goal import TargetError
 
 GRAMMAR = load_grammar("base")
 GOAL = (1, 5, 1, 3)
-FILES = {"result.json", "trajectory.png", "report.html", LEARNER_FILE, HISTORY_FILE}
+FILES = {
+    *("result.json", "best.png", "trajectory.png", "report.html"),
+    *(LEARNER_FILE, HISTORY_FILE),
+}
 
 
 def painted(**changes) -> SearchSettings:
@@ -52,13 +60,17 @@ def save_target(path: Path, goal=GOAL) -> Path:
 def search_into(out: Path, *pictures: Path, **options) -> list[SearchResult]:
     settings = options.pop("settings", None) or painted()
     quiet = Console(quiet=True)
-    return search_pictures(pictures, settings, out, "rldf search ...", console=quiet, **options)
+    names = [str(picture) for picture in pictures]
+    saved = search_pictures(names, settings, out, "rldf search ...", console=quiet, **options)
+    return [result for result, _ in saved]
 
 
 def step(state, reward=0.0, *, episode=0, origin=(0, 0), similarity=0.0, goal=(0, 0)) -> StepLog:
     distance = sum(abs(a - b) for a, b in zip(state, goal, strict=True))
     at_goal = distance == 0
-    return StepLog(episode, origin, state, reward, distance, similarity, 0, 0, at_goal, 0, 0)
+    return StepLog(
+        episode, origin, state, reward, distance, similarity, 0, 0, at_goal, at_goal, 0, 0
+    )
 
 
 class StopAfter:
@@ -114,7 +126,7 @@ class TestASearch:
         assert again.steps == found.steps
 
     def test_with_an_empty_store_draws_every_state_it_sees_once(self, found):
-        assert found.steps[-1].generations == found.steps[-1].states_seen
+        assert found.generations == found.states_seen
 
     def test_draws_nothing_that_an_earlier_search_has_drawn(self, tmp_path):
         settings = painted(store=tmp_path / "store.sqlite")
@@ -137,12 +149,16 @@ class TestASearch:
         ("learner", "dqn", "unknown learner 'dqn'; known: .*q_learning"),
         ("steps", 0, "steps is 0: give a whole number of at least 1"),
         ("seed", -1, "seed is -1"),
+        ("seed", "x", "seed is 'x': give a whole number of at least 0"),
+        ("generation_seed", 0.5, "generation_seed is 0.5"),
         ("max_episode_steps", 0, "max_episode_steps is 0"),
+        ("stop_at", "goal", "unknown stop_at 'goal'; known: match, goal_state"),
+        ("unrecognised_penalty", -1, "unrecognised_penalty is -1"),
         ("epsilon", 1.5, "epsilon is 1.5"),
     ],
 )
-def test_a_setting_out_of_range_is_refused_by_name(setting, value, told):
-    with pytest.raises(AgentError, match=told):
+def test_a_setting_that_cannot_be_used_is_named(setting, value, told):
+    with pytest.raises((AgentError, RLDFError), match=told):
         painted(**{setting: value})
 
 
@@ -230,7 +246,7 @@ class TestTheOutputFolder:
         assert {file.name for file in (tmp_path / "out" / "dogs-2").iterdir()} == FILES
 
     def test_names_never_clash_whatever_the_pictures_are_called(self):
-        pictures = [Path(name) for name in ("a.png", "b/A.jpg", "a-2.png", "index.html.png")]
+        pictures = ["a.png", "b/A.jpg", "a-2.png", "index.html.png"]
         names = [folder.name.casefold() for folder in folders_for(pictures, Path("out"))]
         assert len({*names, "index.html"}) == 5
 

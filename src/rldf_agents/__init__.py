@@ -9,20 +9,26 @@
 1000
 """
 
-from rldf_agents.errors import AgentError
-from rldf_agents.learners import (
-    LEARNERS,
-    SARSA,
-    DynaQ,
-    FactoredUCB,
-    Learner,
-    LinearQLearning,
-    LinearSARSA,
-    NoisyDiffusionGradient,
-    QLearning,
-    RandomAgent,
-)
-from rldf_agents.training import train
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rldf_agents.errors import AgentError
+    from rldf_agents.learners import (
+        LEARNERS,
+        SARSA,
+        DynaQ,
+        FactoredUCB,
+        Learner,
+        LinearQLearning,
+        LinearSARSA,
+        NoisyDiffusionGradient,
+        QLearning,
+        RandomAgent,
+    )
+    from rldf_agents.training import train
 
 __all__ = [
     "LEARNERS",
@@ -38,3 +44,13 @@ __all__ = [
     "RandomAgent",
     "train",
 ]
+
+_MODULES = {"AgentError": "errors", "train": "training"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for: the command line starts, and can be interrupted, without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"{__name__}.{_MODULES.get(name, 'learners')}")
+    return getattr(module, name)

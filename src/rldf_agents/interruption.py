@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
+
+logger = logging.getLogger(__name__)
 
 
 class DeferredInterrupt:
@@ -13,21 +16,26 @@ class DeferredInterrupt:
 
     A learner interrupted in the middle of an update would be neither before nor after it, and
     could not be resumed exactly. The loop inside ends when it sees ``requested``, and leaving the
-    context then raises the KeyboardInterrupt that was asked for. Python delivers signals to the
-    main thread only; in any other thread this context does nothing.
+    context then raises KeyboardInterrupt. The same holds for SIGTERM where it raises
+    KeyboardInterrupt, as in ``rldf``. Python delivers signals to the main thread only; in any
+    other thread this context does nothing.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
         self._on_request = on_request
         self.requested = False
-        self._active = False
+        self._signals: list[int] = []
 
     def __enter__(self) -> DeferredInterrupt:
-        """Take over SIGINT, unless somebody else than Python itself already handles it."""
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._note)
-            self._active = True
+        """Take over the signals that raise KeyboardInterrupt and no others."""
+        if threading.current_thread() is threading.main_thread():
+            self._signals = [
+                number
+                for number in (signal.SIGINT, signal.SIGTERM)
+                if signal.getsignal(number) is signal.default_int_handler
+            ]
+            for number in self._signals:
+                signal.signal(number, self._request)
         return self
 
     def __exit__(
@@ -36,13 +44,16 @@ class DeferredInterrupt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give SIGINT back and raise the interrupt that was asked for."""
-        if self._active:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        """Restore the signals and raise KeyboardInterrupt if it was requested."""
+        self._restore()
         if self.requested and error is None:
             raise KeyboardInterrupt
 
-    def _note(self, signal_number: int, frame: FrameType | None) -> None:
+    def _request(self, signal_number: int, frame: FrameType | None) -> None:
         self.requested = True
-        self._on_request()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._restore()
+        logger.warning("interrupted: finishing this step; Ctrl-C again stops at once")
+
+    def _restore(self) -> None:
+        for number in self._signals:
+            signal.signal(number, signal.default_int_handler)

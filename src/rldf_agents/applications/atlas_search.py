@@ -1,30 +1,30 @@
-"""Draw a world once and for all, and find targets in it: the work of ``rldf atlas``."""
+"""Build an atlas of all states and search it: the work of ``rldf atlas``."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL import Image
+import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from tqdm import tqdm
 
 from rldf_agents.applications.output import output_dirs, require_empty
+from rldf_agents.applications.result import png
 from rldf_agents.errors import AgentError
 from rldf_gym.atlas import Atlas, AtlasError, AtlasIdentity, Match
 from rldf_gym.atlas import default_path as default_atlas_path
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.goal import Goal, infer_goal, load_picture
+from rldf_gym.goal import Goal, Picture, infer_goal, load_picture
 from rldf_gym.rendering import trajectory_strip
 
 SHEET_FILE = "sheet.png"
 
 
 def build_atlas(
-    world: StateEvaluator,
+    evaluator: StateEvaluator,
     path: Path | None,
     sample: int | None,
     seed: int,
@@ -33,7 +33,7 @@ def build_atlas(
     """Build an atlas with a progress bar: rate, remaining time, and how many were drawn.
 
     Args:
-        world: whose atlas.
+        evaluator: whose atlas.
         path: the file; None for its place by the store.
         sample: how many states, drawn by lot; None for all.
         seed: of that lot.
@@ -44,30 +44,30 @@ def build_atlas(
         KeyboardInterrupt: Ctrl-C; its text says what was kept.
     """
     console = console or Console()
-    n_states = world.grammar.n_states if sample is None else sample
+    n_states = evaluator.grammar.n_states if sample is None else sample
     with tqdm(total=n_states, unit=" states", smoothing=0.05) as bar:
 
         def told(done: int, _: int) -> None:
-            bar.set_postfix(drawn=world.generations, refresh=False)
+            bar.set_postfix(drawn=evaluator.generations, refresh=False)
             bar.update(done - bar.n)
 
         try:
-            atlas = Atlas.build(world, path, sample, seed, told)
+            atlas = Atlas.build(evaluator, path, sample, seed, told)
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(
                 f"{bar.n} of {n_states} states are kept in the store; the same command goes on"
             ) from interrupt
     _say(
         console,
-        f"[bold]{len(atlas)}[/] states, {world.generations} pictures drawn now:"
+        f"[bold]{len(atlas)}[/] states, {evaluator.generations} pictures drawn now:"
         f" [bold]{escape(str(atlas.file.path))}[/]",
     )
     return atlas
 
 
 def search_atlas(
-    world: StateEvaluator,
-    picture: Path,
+    evaluator: StateEvaluator,
+    picture: str | Path,
     path: Path | None,
     reward: str,
     top: int,
@@ -79,7 +79,7 @@ def search_atlas(
     """Tell the best states for a picture over a whole atlas; draws nothing.
 
     Args:
-        world: of the atlas; it reads the picture.
+        evaluator: of the atlas; it reads the picture.
         picture: the target.
         path: the atlas's file; None for its place by the store.
         reward: by which states are compared.
@@ -99,10 +99,10 @@ def search_atlas(
     if out is not None:
         require_empty(out)
     target = load_picture(picture)
-    atlas = Atlas.open(default_atlas_path(world, sample, seed) if path is None else path)
-    _refuse_another_worlds(atlas, world)
+    atlas = Atlas.open(default_atlas_path(evaluator, sample, seed) if path is None else path)
+    _refuse_another_worlds(atlas, evaluator)
     console = console or Console()
-    goal = infer_goal(world, target)
+    goal = infer_goal(evaluator, target)
     matches = atlas.search(goal, reward, top)
     _say(
         console, f"[bold]{escape(str(picture))}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
@@ -111,18 +111,18 @@ def search_atlas(
     _say(console, f"the best of {len(atlas)} states; nothing was drawn")
     if out is not None:
         with output_dirs([out]):
-            _write_pictures(world, matches, goal, reward, out)
+            _write_pictures(evaluator, matches, goal, reward, out)
         _say(console, f"wrote the pictures and {SHEET_FILE} in [bold]{escape(str(out))}[/]")
     return matches
 
 
-def _refuse_another_worlds(atlas: Atlas, world: StateEvaluator) -> None:
-    here, there = AtlasIdentity.of(world), atlas.file.identity
+def _refuse_another_worlds(atlas: Atlas, evaluator: StateEvaluator) -> None:
+    here, there = AtlasIdentity.of(evaluator), atlas.file.identity
     for name in ("grammar", "generator", "models", "generation_seed"):
         if getattr(here, name) != getattr(there, name):
             raise AtlasError(
                 f"the atlas {atlas.file.path} was built with another {name.replace('_', ' ')}:"
-                " name the same here, or build the atlas of this world"
+                " name the same here, or build the atlas of these states"
             )
 
 
@@ -136,14 +136,14 @@ def _ranking(matches: Sequence[Match], reward: str) -> str:
 
 
 def _write_pictures(
-    world: StateEvaluator, matches: Sequence[Match], goal: Goal, reward: str, out: Path
+    evaluator: StateEvaluator, matches: Sequence[Match], goal: Goal, reward: str, out: Path
 ) -> None:
     pictures = []
     for match in matches:
-        picture = world.drawn_picture(match.state)
+        picture = evaluator.drawn_picture(match.state)
         if picture is None:
             raise AgentError(
-                f"the store {world.store.path} no longer has the picture of {match.prompt!r}:"
+                f"the store {evaluator.store.path} no longer has the picture of {match.prompt!r}:"
                 " leave --out away, or search without an atlas to have it drawn again"
             )
         pictures.append(picture)
@@ -155,17 +155,14 @@ def _write_pictures(
         pictures, captions, goal.picture, f"target, read as: {goal.prompt}", columns=5
     )
     for rank, picture in enumerate(pictures, 1):
-        write_atomically(
-            out / f"{rank:0{len(str(len(pictures)))}}.png", _png(Image.fromarray(picture))
-        )
-    write_atomically(out / SHEET_FILE, _png(sheet))
+        _write(out / f"{rank:0{len(str(len(pictures)))}}.png", picture)
+    _write(out / SHEET_FILE, np.asarray(sheet))
+
+
+def _write(path: Path, picture: Picture) -> None:
+    with write_atomically(path) as partial:
+        partial.write_bytes(png(picture))
 
 
 def _say(console: Console, text: str) -> None:
     console.print(text, soft_wrap=True, highlight=False)
-
-
-def _png(image: Image.Image) -> bytes:
-    content = io.BytesIO()
-    image.save(content, "PNG", optimize=True)
-    return content.getvalue()

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 
 from rldf_agents.applications.console import ConsoleReporter
-from rldf_agents.applications.history import load_history
+from rldf_agents.applications.history import HISTORY_FILE, load_history
 from rldf_agents.applications.output import (
     INDEX_FILE,
     clear,
@@ -18,34 +19,37 @@ from rldf_agents.applications.output import (
     output_dirs,
     require_empty,
     require_resumable,
-    write_index,
-    write_result,
 )
-from rldf_agents.applications.search import (
-    HISTORY_FILE,
-    Search,
-    SearchResult,
-    SearchSettings,
-    open_search,
-)
-from rldf_gym.goal import Picture, load_picture
+from rldf_agents.applications.report import render_index
+from rldf_agents.applications.result import REPORT_FILE, SearchResult
+from rldf_agents.applications.search import Search, SearchSettings, open_search
+from rldf_gym.atomic_file import write_atomically
+from rldf_gym.goal import TargetError, load_picture
 from rldf_gym.grammar import load_grammar
 from rldf_gym.model_loading import open_device
 
 
+class SavedResult(NamedTuple):
+    """The result of one search and the folder that its files are in."""
+
+    result: SearchResult
+    folder: Path
+
+
 def search_pictures(
-    pictures: Sequence[Path],
+    pictures: Sequence[str],
     settings: SearchSettings,
     out: Path,
     command: str,
     *,
     resume: bool = False,
     overwrite: bool = False,
+    skip_bad: bool = False,
     console: Console | None = None,
-) -> list[SearchResult]:
-    """Search pictures one after another, telling what happens as it goes.
+) -> list[SavedResult]:
+    """Search pictures one after another and report progress on a console.
 
-    Everything is checked before anything is drawn: all pictures, all names, the output folder.
+    Everything is checked before anything is generated: all pictures, all names, the output folder.
     The models are loaded once for all pictures.
 
     Args:
@@ -53,10 +57,11 @@ def search_pictures(
         settings: how to search.
         out: folder; the results of one picture go into it, those of several into a folder each
             within it, with an index.html over them.
-        command: how to have this again, for the reports.
-        resume: go on with the searches that ``out`` holds.
+        command: what the user can type to repeat this, for reports and messages.
+        resume: continue the searches that ``out`` holds.
         overwrite: replace them.
-        console: where to tell; None for standard output.
+        skip_bad: leave out pictures that cannot be read instead of raising an error.
+        console: where to report; None for standard output.
 
     Raises:
         RLDFError: a picture, name or model that cannot be used.
@@ -64,58 +69,89 @@ def search_pictures(
         OSError: a file cannot be written.
         KeyboardInterrupt: Ctrl-C; its text says what was kept.
     """
-    targets = [load_picture(picture) for picture in pictures]
+    reporter = ConsoleReporter(console or Console())
+    pictures = _readable(pictures, skip_bad, reporter)
     settings = replace(settings, grammar=load_grammar(settings.grammar))
     if settings.device not in (None, "cpu"):
-        # A stored world never opens its device, but whoever names one wants to know that it works.
+        # States from the store never open the device, but a wrong name should be an error.
         open_device(settings.device)
     folders = folders_for(pictures, out)
     if resume:
         require_resumable(folders)
     elif not overwrite:
         require_empty(out)
-    reporter = ConsoleReporter(console or Console())
-    results: list[SearchResult] = []
+    saved: list[SavedResult] = []
     with output_dirs(folders):
-        for picture, target, folder in zip(pictures, targets, folders, strict=True):
-            try:
-                with _ready(picture, target, settings, reporter) as search:
-                    if resume and (folder / HISTORY_FILE).is_file():
-                        search.resume(folder)
-                    else:
-                        clear(folder)
-                    reporter.goal(search)
-                    with reporter.progress(search) as line:
-                        result = search.run(folder, [line])
-                    settings = search.settings_with_models()
-                write_result(result, folder, command)
-            except KeyboardInterrupt as interrupt:
-                raise KeyboardInterrupt(_kept(folder, len(results), command)) from interrupt
-            reporter.result(result, folder)
-            results.append(result)
-        if len(results) > 1:
-            write_index(results, folders, out)
-            reporter.index(out / INDEX_FILE)
-    return results
+        try:
+            for picture, folder in zip(pictures, folders, strict=True):
+                result, settings = _search_one(picture, settings, folder, resume, command, reporter)
+                saved.append(SavedResult(result, folder))
+        except KeyboardInterrupt as interrupt:
+            raise KeyboardInterrupt(_what_was_kept(folder, len(saved), command)) from interrupt
+        finally:
+            if len(pictures) > 1 and saved:
+                links = [f"{folder.name}/{REPORT_FILE}" for _, folder in saved]
+                page = render_index([result for result, _ in saved], links)
+                with write_atomically(out / INDEX_FILE) as partial:
+                    partial.write_text(page, encoding="utf-8")
+                reporter.index(out / INDEX_FILE)
+    return saved
+
+
+def _search_one(
+    picture: str,
+    settings: SearchSettings,
+    folder: Path,
+    resume: bool,
+    command: str,
+    reporter: ConsoleReporter,
+) -> tuple[SearchResult, SearchSettings]:
+    """Return the result, and the settings with the loaded models for the next picture."""
+    with _opened(picture, settings, reporter) as search:
+        if resume and (folder / HISTORY_FILE).is_file():
+            search.resume(folder)
+        else:
+            clear(folder)
+        reporter.goal(search)
+        with reporter.progress(search) as line:
+            result = search.run(folder, [line], line.on_trial)
+        settings = search.settings_with_models()
+    result.save(folder, f"{command} --overwrite")
+    reporter.result(result, folder)
+    return result, settings
 
 
 @contextmanager
-def _ready(
-    picture: Path, target: Picture, settings: SearchSettings, reporter: ConsoleReporter
-) -> Iterator[Search]:
+def _opened(picture: str, settings: SearchSettings, reporter: ConsoleReporter) -> Iterator[Search]:
     with ExitStack() as stack:
         with reporter.reading(picture):
-            search = stack.enter_context(open_search(target, settings, str(picture)))
+            search = stack.enter_context(open_search(picture, settings, picture))
         yield search
 
 
-def _kept(folder: Path, n_done: int, command: str) -> str:
-    """What an interruption leaves, and how to go on."""
-    to_go_on = f"to go on, run: {command} --resume"
+def _readable(pictures: Sequence[str], skip_bad: bool, reporter: ConsoleReporter) -> Sequence[str]:
+    good = []
+    for picture in pictures:
+        try:
+            load_picture(picture)
+        except TargetError as error:
+            if not skip_bad:
+                raise
+            reporter.skipped(error)
+        else:
+            good.append(picture)
+    if not good:
+        raise TargetError("none of the pictures can be read")
+    return good
+
+
+def _what_was_kept(folder: Path, n_done: int, command: str) -> str:
+    """Return what an interruption leaves and how to continue."""
+    to_continue = f"to continue, run: {command} --resume"
     history = folder / HISTORY_FILE
     if history.is_file():
-        steps = len(load_history(history).steps)
-        return f"{folder} keeps what was learned in {steps} steps; {to_go_on}"
+        n_steps = len(load_history(history).steps)
+        return f"{folder} keeps what was learned in {n_steps} steps; {to_continue}"
     if n_done:
-        return f"{n_done} of the pictures are done; {to_go_on}"
+        return f"{n_done} of the pictures are done; {to_continue}"
     return "nothing was written"

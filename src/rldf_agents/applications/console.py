@@ -1,7 +1,9 @@
-"""What a search tells its user as it goes, on a terminal or in a log file."""
+"""What a search reports to its user while it runs, on a terminal or in a log file."""
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,70 +13,70 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from rldf_agents.applications.output import REPORT_FILE, RESULT_FILE, TRAJECTORY_FILE
-from rldf_agents.applications.search import Search, SearchResult
-from rldf_agents.protocols import Environment, Episode, Learner, Step, progress_of
+from rldf_agents.applications.result import RESULT_FILES, SearchResult
+from rldf_agents.applications.search import Search
+from rldf_agents.applications.trials import Trial
+from rldf_agents.protocols import Environment, Episode, Learner, Step
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar
 
 _BAR_WIDTH = 20
+_LOG_SECONDS = 10.0
+"""Where there is no terminal, seconds between two lines of progress."""
 
 
 class ConsoleReporter:
-    """Prints on one console."""
+    """Prints the course of searches on one console."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
     @contextmanager
-    def reading(self, picture: Path) -> Iterator[None]:
-        """Say that a target is being read, while it is."""
-        with self._console.status(f"reading {escape(str(picture))} ..."):
+    def reading(self, picture: str) -> Iterator[None]:
+        """Show that a target is being read."""
+        with self._console.status(f"reading {escape(picture)} ..."):
             yield
 
+    def skipped(self, error: Exception) -> None:
+        """Warn about a picture that is left out."""
+        warnings.warn(f"skipped: {error}", UserWarning, stacklevel=2)
+
     def goal(self, search: Search) -> None:
-        """Tell what was read in the target, and how surely."""
+        """Print what was read in the target, with confidences."""
         goal = search.goal
         self._say(
             f"[bold]{escape(search.target)}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
         )
         self._console.print(_goal_table(goal, search.grammar))
         if search.steps:
-            self._say(f"going on after step {len(search.steps)}")
+            self._say(f"continuing after step {len(search.steps)}")
 
     def result(self, result: SearchResult, folder: Path) -> None:
-        """Tell how the search ended and where its files are."""
-        statistics, best, last = result.statistics, result.best[0], result.steps[-1]
-        if result.reached:
-            self._say(
-                f"[green]goal reached[/] at step {statistics.steps_to_goal}, after"
-                f" {statistics.states_to_goal} different pictures"
-                f" ({statistics.generations_to_goal} of them drawn now)"
-            )
-        else:
-            self._say(
-                f"[yellow]goal not reached[/] in {statistics.steps} steps and {last.states_seen}"
-                f" different pictures; closest: {statistics.min_distance:.0f} away"
-            )
+        """Print how the search ended and where its files are."""
+        for line in _outcome(result):
+            self._say(line)
+        for doubt in result.doubts:
+            self._say(f"[yellow]doubtful[/]: {escape(doubt)}")
+        best = result.best[0]
+        reward = "" if best.visit.reward is None else f"reward {best.visit.reward:.3g}, "
         self._say(
-            f"best picture: [bold]{escape(repr(best.prompt))}[/], reward {best.visit.reward:.3g},"
-            f" CLIP similarity to the target {best.visit.similarity:.3f}"
+            f"best picture: [bold]{escape(repr(best.prompt))}[/], {reward}"
+            f"CLIP similarity to the target {best.visit.similarity:.3f}"
         )
-        names = ", ".join((RESULT_FILE, TRAJECTORY_FILE, REPORT_FILE))
-        self._say(f"wrote {names} in [bold]{escape(str(folder))}[/]\n")
+        self._say(f"wrote {', '.join(RESULT_FILES)} in [bold]{escape(str(folder))}[/]\n")
 
     def index(self, path: Path) -> None:
-        """Tell where the page over several searches is."""
+        """Print where the page over several searches is."""
         self._say(f"wrote [bold]{escape(str(path))}[/]")
 
     @contextmanager
     def progress(self, search: Search) -> Iterator[ProgressLine]:
-        """A progress bar for the steps of a search."""
+        """Show a progress bar for the steps of a search."""
         columns = (
             BarColumn(_BAR_WIDTH),
             MofNCompleteColumn(),
             TextColumn("steps, [bold]{task.fields[states]}[/] pictures"),
-            TextColumn("({task.fields[drawn]} drawn), distance {task.fields[distance]}"),
+            TextColumn("({task.fields[generated]} generated), distance {task.fields[distance]}"),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self._console, transient=True) as progress:
@@ -85,44 +87,85 @@ class ConsoleReporter:
 
 
 class ProgressLine:
-    """A callback that moves a progress bar and tells of every approach to the goal."""
+    """A callback that moves a progress bar and prints every approach to the goal."""
 
     def __init__(self, progress: Progress, search: Search) -> None:
         self._progress = progress
         self._search = search
         self._task = progress.add_task(
-            "search", total=search.settings.steps, drawn=0, states=0, distance="?"
+            "search", total=search.settings.steps, generated=0, states=0, distance="?"
         )
         self._closest: int | None = None
+        self._printed_at = time.monotonic()
 
     def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
         """Start the bar at the steps done before a resume."""
-        self._progress.update(self._task, completed=progress_of(learner).timesteps)
+        self._progress.update(self._task, completed=len(self._search.steps))
 
     def on_step(self, step: Step) -> None:
-        """Move the bar; tell when the agent has never been closer."""
+        """Move the bar; print the step when the agent has never been closer."""
         log = self._search.steps[-1]
         self._progress.update(
             self._task,
             advance=1,
-            drawn=log.generations,
+            generated=log.generations,
             states=log.states_seen,
             distance=log.distance,
         )
-        if self._closest is None or log.distance < self._closest:
-            self._closest = log.distance
-            self._progress.console.print(
-                f"  step {step.timestep:>5}  distance {log.distance:>2}  reward"
-                f" {log.reward:>5.2f}  {escape(step.info['prompt'])}",
-                soft_wrap=True,
-                highlight=False,
+        if self._closest is None or log.distance < self._closest or log.matches:
+            self._closest = min(log.distance, self._closest or log.distance)
+            self._say(
+                f"step {step.timestep:>5}  distance {log.distance:>2}  reward {log.reward:>5.2f}  "
+                f"{escape(step.info['prompt'])}{'  [green]matches[/]' if log.matches else ''}"
+            )
+        elif not self._is_live and time.monotonic() - self._printed_at >= _LOG_SECONDS:
+            self._say(
+                f"step {step.timestep:>5}  distance {log.distance:>2}  {log.states_seen} pictures"
+                f" ({log.generations} generated)"
             )
 
+    def on_trial(self, trial: Trial) -> None:
+        """Print what became of a further image."""
+        at_goal = trial.state == tuple(self._search.goal.state.tolist())
+        where = f"seed {trial.seed}" if at_goal else "a state beside it"
+        outcome = "[green]matches[/]" if trial.matches else "does not match"
+        self._say(f"the goal state's picture does not match; {where}: {outcome}")
+
     def on_episode_end(self, episode: Episode) -> None:
-        """Nothing is told of an episode."""
+        """Do nothing."""
 
     def on_training_end(self) -> None:
-        """The bar goes away with its context."""
+        """Do nothing: the bar ends with its context."""
+
+    @property
+    def _is_live(self) -> bool:
+        return self._progress.console.is_terminal
+
+    def _say(self, text: str) -> None:
+        self._printed_at = time.monotonic()
+        self._progress.console.print(f"  {text}", soft_wrap=True, highlight=False)
+
+
+def _outcome(result: SearchResult) -> Iterator[str]:
+    statistics, n_trials = result.statistics, len(result.trials)
+    cost = f"{result.states_seen} different pictures ({result.generations} of them generated now)"
+    if result.matched:
+        by = f"{n_trials} further pictures" if n_trials else f"{statistics.steps} steps"
+        yield (
+            f"[green]found a picture that matches[/] the target on every axis, after {by};"
+            f" it took {cost}"
+        )
+    elif result.settings.wants_match:
+        yield f"[yellow]no picture matches[/] the target on every axis, of {cost}"
+    if result.reached:
+        colour = "green" if result.found else "yellow"
+        shows = "" if result.matched else ", but its picture does not read as the target"
+        yield f"[{colour}]goal state reached[/] at step {statistics.steps_to_goal}{shows}"
+    elif not result.matched:
+        yield (
+            f"[yellow]goal state not reached[/] in {statistics.steps} steps; closest:"
+            f" {statistics.min_distance:.0f} away"
+        )
 
 
 def _goal_table(goal: Goal, grammar: Grammar) -> Table:

@@ -1,73 +1,100 @@
-"""The files a search leaves, and the folder they go to: whole or not at all."""
+"""The pictures that a search is given, and the folders that its files go to."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import io
-import json
-import platform
+import itertools
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-
-from rldf_agents.applications.report import render_index, render_report
-from rldf_agents.applications.search import HISTORY_FILE, LEARNER_FILE, SearchResult
-from rldf_agents.applications.trajectory import trajectory_picture
+from rldf_agents.applications.history import HISTORY_FILE, LEARNER_FILE
+from rldf_agents.applications.result import RESULT_FILES
 from rldf_agents.errors import AgentError
-from rldf_gym.atomic_file import write_atomically
+from rldf_gym.goal import TargetError
 
-RESULT_FILE, TRAJECTORY_FILE, REPORT_FILE = "result.json", "trajectory.png", "report.html"
 INDEX_FILE = "index.html"
-_FILES = (RESULT_FILE, TRAJECTORY_FILE, REPORT_FILE, LEARNER_FILE, HISTORY_FILE, INDEX_FILE)
+DEFAULT_OUT = "rldf-out"
+_FILES = (*RESULT_FILES, LEARNER_FILE, HISTORY_FILE, INDEX_FILE)
+
+_UNREADABLE_PHOTOS = {".heic", ".heif"}
+"""Suffixes of photographs that Pillow may not read: an error says so, a folder does not hide it."""
 
 _LEAST_FREE = 16 * 2**20
 """Bytes that must be free before a search begins: several times what one search writes."""
 
-_PACKAGES = (
-    *("rldf-gym", "gymnasium", "numpy", "torch", "diffusers", "transformers"),
-    *("open_clip_torch", "ultralytics", "safetensors", "pillow"),
-)
+
+def find_pictures(names: Sequence[str | Path]) -> list[str]:
+    """Return the picture files that the user names; a folder stands for the pictures in it.
+
+    Args:
+        names: files, and folders whose sub-folders are left out.
+
+    Raises:
+        TargetError: a folder without a picture.
+    """
+    found: list[str] = []
+    for name in names:
+        if not Path(name).is_dir():
+            found.append(str(name))
+            continue
+        inside = sorted(path for path in Path(name).iterdir() if _is_picture(path))
+        if not inside:
+            raise TargetError(f"the folder {name} holds no pictures")
+        found += map(str, inside)
+    return found
 
 
-def folders_for(pictures: Sequence[Path], out: Path) -> list[Path]:
-    """One folder for each picture: ``out`` itself for one, else named after it, each its own."""
+def _is_picture(path: Path) -> bool:
+    from PIL import Image
+
+    known = Image.registered_extensions().keys() | _UNREADABLE_PHOTOS
+    return path.suffix.lower() in known and not path.name.startswith(".") and path.is_file()
+
+
+def default_out(names: Sequence[str | Path]) -> Path:
+    """Return a new folder in `DEFAULT_OUT`, named after the target or the number of targets."""
+    name = Path(names[0]).stem if len(names) == 1 else f"{len(names)}-pictures"
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    folders = (Path(DEFAULT_OUT) / each for each in itertools.chain([name], numbered))
+    return next(folder for folder in folders if not folder.exists())
+
+
+def folders_for(pictures: Sequence[str], out: Path) -> list[Path]:
+    """Return a folder for each picture: ``out`` itself for one, else one in it with its name."""
     if len(pictures) == 1:
         return [out]
     taken = {INDEX_FILE}
     folders = []
     for picture in pictures:
-        name, number = picture.stem, 1
+        stem, number = Path(picture).stem, 1
+        name = stem
         while name.casefold() in taken:
             number += 1
-            name = f"{picture.stem}-{number}"
+            name = f"{stem}-{number}"
         taken.add(name.casefold())
         folders.append(out / name)
     return folders
 
 
 def require_empty(out: Path) -> None:
-    """Refuse a folder that holds anything.
+    """Raise an error for a folder that holds anything.
 
     Raises:
-        AgentError: naming the folder and the mend.
+        AgentError: naming the folder and what to do.
     """
     if out.is_dir() and any(out.iterdir()):
         raise AgentError(
-            f"the output folder {out} exists and is not empty: choose another, add --resume to go"
-            " on with the search in it, or --overwrite to replace it"
+            f"the output folder {out} exists and is not empty: choose another, add --resume to"
+            " continue the search in it, or --overwrite to replace it"
         )
 
 
 def require_resumable(folders: Sequence[Path]) -> None:
-    """Refuse folders in none of which a search can be resumed.
+    """Raise an error unless one of the folders holds a search that can be resumed.
 
     Raises:
-        AgentError: naming the folder and the mend.
+        AgentError: naming the first folder and what to do.
     """
     if not any((folder / HISTORY_FILE).is_file() for folder in folders):
         raise AgentError(
@@ -77,10 +104,10 @@ def require_resumable(folders: Sequence[Path]) -> None:
 
 @contextmanager
 def output_dirs(folders: Sequence[Path]) -> Iterator[None]:
-    """Make the folders; on the way out, take away those that were made for nothing.
+    """Make the folders; on exit, remove those that were made and stayed empty.
 
     Raises:
-        AgentError: a path is taken by something else, or there is no disk space.
+        AgentError: a path is not a folder, or there is no disk space.
         OSError: a folder cannot be made.
     """
     made: list[Path] = []
@@ -104,77 +131,6 @@ def clear(folder: Path) -> None:
     """Remove the files of an earlier search from a folder, and nothing else."""
     for name in _FILES:
         (folder / name).unlink(missing_ok=True)
-
-
-def write_result(result: SearchResult, folder: Path, command: str) -> None:
-    """Write result.json, trajectory.png and report.html, each in one stroke.
-
-    Args:
-        result: of the search.
-        folder: exists.
-        command: what the user can type to have it again.
-
-    Raises:
-        OSError: a file cannot be written.
-    """
-    strip = trajectory_picture(
-        result.trajectory, result.goal.picture, f"target, read as: {result.goal.prompt}"
-    )
-    png = io.BytesIO()
-    Image.fromarray(strip).save(png, "PNG", optimize=True)
-    summary = result_json(result)
-    report = render_report(result, summary["versions"], command)
-    write_atomically(folder / TRAJECTORY_FILE, png.getvalue())
-    write_atomically(folder / REPORT_FILE, report.encode())
-    write_atomically(folder / RESULT_FILE, (json.dumps(summary, indent=2) + "\n").encode())
-
-
-def write_index(results: Sequence[SearchResult], folders: Sequence[Path], out: Path) -> None:
-    """Write index.html over the reports of several searches.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    links = [f"{folder.name}/{REPORT_FILE}" for folder in folders]
-    write_atomically(out / INDEX_FILE, render_index(results, links).encode())
-
-
-def result_json(result: SearchResult) -> dict[str, Any]:
-    """What result.json says."""
-    best, goal, statistics = result.best[0], result.goal, result.statistics
-    axes = zip(result.grammar.axis_names, goal.reading.confidence.tolist(), strict=True)
-    return {
-        "target": result.target,
-        "goal_prompt": goal.prompt,
-        "goal_state": goal.state.tolist(),
-        "reached": result.reached,
-        "steps": statistics.steps,
-        "generations": result.steps[-1].generations,
-        "generations_to_goal": statistics.generations_to_goal,
-        "best_prompt": best.prompt,
-        "best_state": list(best.visit.state),
-        "clip_similarity": best.visit.similarity,
-        "seed": result.settings.seed,
-        "versions": versions(),
-        "grammar": result.grammar.name,
-        "generator": result.generator.name,
-        "learner": result.settings.learner,
-        "reward": result.settings.reward,
-        "best_reward": best.visit.reward,
-        "states_seen": result.steps[-1].states_seen,
-        "states_seen_to_goal": statistics.states_to_goal,
-        "goal_confidence": {name: round(confidence, 4) for name, confidence in axes},
-        "guesses": list(goal.low_confidence_axes),
-        "statistics": asdict(statistics),
-        "wall_seconds": round(result.seconds, 3),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of every package that decides a result, without importing any."""
-    names = {name: name.replace("-", "_") for name in _PACKAGES}
-    found = {key: importlib.metadata.version(name) for name, key in names.items()}
-    return {"python": platform.python_version(), **found}
 
 
 def _make(folder: Path, made: list[Path]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,11 @@ from markupsafe import Markup
 from PIL import Image
 
 from rldf_agents.applications.charts import progress_chart
-from rldf_agents.applications.search import SearchResult
 from rldf_agents.applications.trajectory import when
 from rldf_agents.statistics import RunStatistics
+
+if TYPE_CHECKING:
+    from rldf_agents.applications.result import SearchResult
 
 _SMALL = 256
 """Pictures up to this many pixels across are inlined without loss."""
@@ -41,7 +43,7 @@ _TABLE_3 = {
 }
 
 
-def render_report(result: SearchResult, versions: Mapping[str, str], command: str) -> str:
+def render_report(result: SearchResult, versions: Mapping[str, str], command: str | None) -> str:
     """The page of one search.
 
     Args:
@@ -58,8 +60,6 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
         settings=_settings(result),
         versions=versions,
         command=command,
-        generations=result.steps[-1].generations,
-        states_seen=result.steps[-1].states_seen,
     )
 
 
@@ -108,8 +108,8 @@ def _settings(result: SearchResult) -> dict[str, object]:
         "target": result.target,
         "grammar": f"{result.grammar.name}, {result.grammar.n_states:,} states",
         "generator": f"{result.generator.name} ({result.generator.fingerprint[:12]})",
-        "learner": settings.learner,
-        "reward": settings.reward,
+        "learner": settings.learner_name,
+        "reward": settings.reward_name,
         "most steps": settings.steps,
         "steps of an episode": settings.max_episode_steps,
         "epsilon": "the learner's own" if settings.epsilon is None else settings.epsilon,

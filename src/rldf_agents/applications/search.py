@@ -1,4 +1,4 @@
-"""Search what a picture means: an agent walks a grammar until it draws the picture's meaning.
+"""Search what a picture means: an agent walks a grammar until an image reads as the picture.
 
 with open_search("picture.png", SearchSettings()) as search:
     print(search.goal.prompt)
@@ -8,117 +8,46 @@ print(result.best[0].prompt)
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
 from rldf_agents.applications.history import (
-    SAVE_EVERY,
+    HISTORY_FILE,
+    LEARNER_FILE,
     History,
     HistoryRecorder,
+    SearchCheckpoint,
     StepLog,
     load_history,
 )
+from rldf_agents.applications.result import SearchResult
+from rldf_agents.applications.settings import SearchSettings
 from rldf_agents.applications.trajectory import Frame, best_visits, significant_visits
-from rldf_agents.callbacks import Checkpoint
+from rldf_agents.applications.trials import Trial, try_further_images
 from rldf_agents.errors import AgentError
-from rldf_agents.learners import LEARNERS
-from rldf_agents.protocols import Callback, Learner, SingleEnvironment
-from rldf_agents.schedules import ConstantEpsilon
-from rldf_agents.statistics import RunStatistics, run_statistics
+from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
+from rldf_agents.statistics import run_statistics
+from rldf_agents.training import train
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.generation import Generator
 from rldf_gym.goal import Goal, Target
 from rldf_gym.grammar import Grammar
-from rldf_gym.perception import Perception
+from rldf_gym.rewards import UnrecognisedPenalty
 from rldf_gym.store import pixels_key
 
-LEARNER_FILE = "learner.safetensors"
-HISTORY_FILE = "history.safetensors"
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """How to search.
-
-    Attributes:
-        grammar: a shipped grammar's name, the path of a ``.lark`` file, or a `Grammar`.
-        learner: a name in `rldf_agents.LEARNERS`.
-        reward: a name in `rldf_gym.rewards.REWARDS`.
-        steps: the most steps to take, at least 1.
-        seed: of the learner and of where episodes start, at least 0.
-        generator: a preset's name or a generator.
-        perception: as in ``gym.make("RLDF-v0")``.
-        device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one.
-        store: a file; "default" for the user's own; None for memory only.
-        epsilon: probability of a random action, 0..1; None for the learner's default.
-        max_episode_steps: after so many steps an episode starts anew somewhere else.
-        keep_learning: take all steps instead of stopping at the first visit to the goal state.
-
-    Raises:
-        AgentError: an unknown learner or a number out of range.
-    """
-
-    grammar: str | Path | Grammar = "base"
-    learner: str = "factored_ucb"
-    reward: str = "multi_semantic"
-    steps: int = 2000
-    seed: int = 0
-    generator: str | Generator = "embedded"
-    perception: str | Path | Perception = "auto"
-    device: str | None = None
-    store: str | Path | None = "default"
-    epsilon: float | None = None
-    max_episode_steps: int = 100
-    keep_learning: bool = False
-
-    def __post_init__(self) -> None:
-        if self.learner not in LEARNERS:
-            raise AgentError(f"unknown learner {self.learner!r}; known: {', '.join(LEARNERS)}")
-        for name, least in (("steps", 1), ("seed", 0), ("max_episode_steps", 1)):
-            if getattr(self, name) < least:
-                raise AgentError(
-                    f"{name} is {getattr(self, name)}: give a whole number of at least {least}"
-                )
-        if self.epsilon is not None:
-            if "epsilon" not in inspect.signature(LEARNERS[self.learner]).parameters:
-                raise AgentError(f"the learner {self.learner!r} has no epsilon: leave it out")
-            ConstantEpsilon(self.epsilon)
-
-
-@dataclass(frozen=True, eq=False)
-class SearchResult:
-    """What a search found, with all that a report shows."""
-
-    target: str
-    settings: SearchSettings
-    grammar: Grammar
-    generator: Generator
-    goal: Goal
-    steps: Sequence[StepLog]
-    statistics: RunStatistics
-    best: tuple[Frame, ...]
-    """Visited states with the highest rewards, the best first."""
-    trajectory: tuple[Frame, ...]
-    """The best episode at its significant steps."""
-    seconds: float
-
-    @property
-    def reached(self) -> bool:
-        """Whether the goal state was ever visited."""
-        return self.statistics.times_reached > 0
+__all__ = ["Search", "SearchResult", "SearchSettings", "open_search", "search_picture"]
 
 
 class Search:
-    """One target in one world, ready to be searched; `open_search` makes it.
+    """A search for one target, ready to run; `open_search` makes it.
 
     Attributes:
-        target: how the user called the picture.
+        target: what the user calls the picture.
         goal: what was read in it.
         settings: how to search.
     """
@@ -128,20 +57,22 @@ class Search:
         self.settings = settings
         self.goal: Goal = env.get_wrapper_attr("goal")
         self._env = env
-        self._world: StateEvaluator = env.get_wrapper_attr("evaluator")
+        self._evaluator: StateEvaluator = env.get_wrapper_attr("evaluator")
         self._history = History(self._identity())
-        self._learner = _new_learner(env, settings)
+        self._learner = settings.make_learner(env)
 
     def settings_with_models(self) -> SearchSettings:
-        """The settings of this search with its generator and perception, for the next target."""
+        """Return the settings with this search's generator and perception, for the next target."""
         return replace(
-            self.settings, generator=self._world.generator, perception=self._world.perception
+            self.settings,
+            generator=self._evaluator.generator,
+            perception=self._evaluator.perception,
         )
 
     @property
     def grammar(self) -> Grammar:
-        """The grammar that is walked."""
-        return self._world.grammar
+        """The grammar whose states are searched."""
+        return self._evaluator.grammar
 
     @property
     def steps(self) -> Sequence[StepLog]:
@@ -149,10 +80,10 @@ class Search:
         return self._history.steps
 
     def resume(self, folder: Path) -> None:
-        """Go on where the search that wrote into this folder stopped.
+        """Continue the search that wrote its checkpoint into this folder.
 
         Raises:
-            AgentError: a file is missing or damaged, or that was another search; the message says
+            AgentError: a file is missing or damaged, or it was another search; the message says
                 what differs.
         """
         history = load_history(folder / HISTORY_FILE)
@@ -163,71 +94,108 @@ class Search:
         ]
         if differing:
             raise AgentError(f"{folder} holds another search: {'; '.join(differing)}")
-        learner = LEARNERS[self.settings.learner].load(folder / LEARNER_FILE, self._env)
-        steps = learner.progress.timesteps
-        if steps > len(history.steps):
+        if not isinstance(self._learner, ResumableLearner):
             raise AgentError(
-                f"{folder} cannot be resumed: {LEARNER_FILE} is at step {steps}, {HISTORY_FILE}"
+                f"the learner {self.settings.learner_name!r} cannot be resumed: it lacks some of"
+                " progress, start_run, forget_episodes, save and load"
+            )
+        learner = self.settings.learner_type.load(folder / LEARNER_FILE, self._env)
+        n_steps = learner.progress.timesteps
+        if n_steps > len(history.steps):
+            raise AgentError(
+                f"{folder} cannot be resumed: {LEARNER_FILE} is at step {n_steps}, {HISTORY_FILE}"
                 f" at {len(history.steps)}; start anew"
             )
-        del history.steps[steps:]
+        del history.steps[n_steps:]
         self._history, self._learner = history, learner
 
-    def run(self, folder: Path | None = None, callbacks: Sequence[Callback] = ()) -> SearchResult:
-        """Search until the goal state is visited, or all steps are taken.
+    def run(
+        self,
+        folder: Path | None = None,
+        callbacks: Sequence[Callback] = (),
+        on_trial: Callable[[Trial], None] | None = None,
+    ) -> SearchResult:
+        """Search until an image matches or the goal state is visited (``settings.stop_at``).
+
+        If the goal state's image does not match, further seeds of it and the states around it are
+        tried.
 
         Args:
             folder: where checkpoints go; None keeps none.
-            callbacks: told of every step, after it was recorded.
+            callbacks: called at every step, after it was recorded.
+            on_trial: called with every further image.
 
         Raises:
-            KeyboardInterrupt: on Ctrl-C, after the checkpoint.
+            KeyboardInterrupt: on Ctrl-C, after a checkpoint.
+            AgentError: the learner takes no step.
         """
-        if not any(map(self._ends_run, self._history.steps)):
-            record = HistoryRecorder(
-                self._history,
-                self.goal.reading.embedding,
-                None if folder is None else folder / HISTORY_FILE,
-                self._ends_run,
+        if not any(map(self._is_last, self.steps)):
+            recorder = HistoryRecorder(self._history, self.goal.reading.embedding, self._is_last)
+            checkpoints = [] if folder is None else [SearchCheckpoint(self._history, folder)]
+            listeners: list[Callback] = [recorder, *checkpoints, *callbacks]
+            learn = getattr(self._learner, "learn", None) or partial(train, self._learner)
+            learn(self._env, self.settings.steps, self.settings.seed, listeners)
+        if not self.steps:
+            raise AgentError(
+                f"the learner {self.settings.learner_name!r} reported no step: its learn must call"
+                " on_step of every callback"
             )
-            # The history is saved first: after a crash between the two files it is the longer.
-            saved = [] if folder is None else [Checkpoint(folder / LEARNER_FILE, SAVE_EVERY)]
-            listeners: list[Callback] = [record, *saved, *callbacks]
-            self._learner.learn(self._env, self.settings.steps, self.settings.seed, listeners)
-        return self._result()
+        trials = []
+        for trial in self._further_images():
+            trials.append(trial)
+            if on_trial is not None:
+                on_trial(trial)
+        return self._result(trials)
 
-    def _ends_run(self, step: StepLog) -> bool:
-        return step.at_goal and not self.settings.keep_learning
+    def _is_last(self, step: StepLog) -> bool:
+        # An unmatched goal state ends the walk as well: the further images follow.
+        found = step.at_goal or (step.matches and self.settings.wants_match)
+        return found and not self.settings.keep_learning
 
-    def _result(self) -> SearchResult:
-        steps = self._history.steps
+    def _further_images(self) -> Iterator[Trial]:
+        steps, settings = self.steps, self.settings
+        if not settings.wants_match or any(step.matches for step in steps):
+            return iter(())
+        if not any(step.at_goal for step in steps):
+            return iter(())
+        visited = {state for step in steps for state in (step.origin, step.state)}
+        return try_further_images(self._evaluator, self.goal, settings.more_seeds, visited)
+
+    def _result(self, trials: Sequence[Trial]) -> SearchResult:
+        steps, evaluator = self.steps, self._evaluator
         goal = tuple(self.goal.state.tolist())
+        best = best_visits(steps, trials, goal)
         return SearchResult(
             target=self.target,
             settings=self.settings,
-            grammar=self._world.grammar,
-            generator=self._world.generator,
+            grammar=evaluator.grammar,
+            generator=evaluator.generator,
             goal=self.goal,
             steps=steps,
+            trials=tuple(trials),
             statistics=run_statistics([step.record() for step in steps]),
-            best=tuple(Frame.of(self._world, m) for m in best_visits(steps)),
-            trajectory=tuple(Frame.of(self._world, m) for m in significant_visits(steps, goal)),
+            best=tuple(Frame.of(evaluator, visit) for visit in best),
+            trajectory=tuple(Frame.of(evaluator, v) for v in significant_visits(steps, goal)),
             seconds=self._history.seconds,
         )
 
     def _identity(self) -> dict[str, Any]:
-        """What must be the same for a resumed search to be the same search."""
-        settings = self.settings
+        """Return what must be equal for a resumed search to be the same search."""
+        settings, evaluator = self.settings, self._evaluator
         return {
             "target": pixels_key(self.goal.picture),
-            "grammar": self._world.grammar.fingerprint,
-            "generator": self._world.generator.fingerprint,
+            "grammar": evaluator.grammar.fingerprint,
+            "generator": evaluator.generator.fingerprint,
             "goal": self.goal.prompt,
-            "reward": settings.reward,
-            "learner": settings.learner,
-            "epsilon": settings.epsilon,
-            "seed": settings.seed,
-            "max_episode_steps": settings.max_episode_steps,
+            "reward": settings.reward_name,
+            "learner": settings.learner_name,
+            **{
+                name: getattr(settings, name)
+                for name in (
+                    *("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at"),
+                    "unrecognised_penalty",
+                )
+            },
         }
 
 
@@ -235,17 +203,20 @@ class Search:
 def open_search(
     target: Target, settings: SearchSettings, name: str = "the target"
 ) -> Iterator[Search]:
-    """Read a target and make everything ready to search for it; draws nothing.
+    """Read a target and prepare the search for it; generates nothing.
 
     Args:
         target: a picture file, a Pillow image, or uint8 ``[H, W, 3]``.
         settings: how to search.
-        name: how messages and reports call the target.
+        name: what messages and reports call the target.
 
     Raises:
         RLDFError: a target, name or model that cannot be used; the message says which and why.
-        AgentError: a setting that the learner refuses.
+        AgentError: a setting that the learner rejects.
     """
+    reward = settings.reward
+    if settings.unrecognised_penalty:
+        reward = UnrecognisedPenalty(reward, settings.unrecognised_penalty)
     env: SingleEnvironment = gym.make(
         "RLDF-v0",
         disable_env_checker=True,
@@ -254,8 +225,10 @@ def open_search(
         target=target,
         generator=settings.generator,
         perception=settings.perception,
-        reward=settings.reward,
+        reward=reward,
+        stop_at=settings.stop_at,
         store=settings.store,
+        generation_seed=settings.generation_seed,
         device=settings.device,
     )
     try:
@@ -271,10 +244,3 @@ def search_picture(
     name = str(target) if isinstance(target, str | Path) else "the target"
     with open_search(target, settings or SearchSettings(), name) as search:
         return search.run(callbacks=callbacks)
-
-
-def _new_learner(env: SingleEnvironment, settings: SearchSettings) -> Learner:
-    make: Any = LEARNERS[settings.learner]
-    options = {} if settings.epsilon is None else {"epsilon": settings.epsilon}
-    learner: Learner = make(env.observation_space, env.action_space, **options)
-    return learner

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.applications.history import StepLog
+from rldf_agents.applications.trials import Trial
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.rendering import trajectory_strip
 
@@ -22,10 +23,12 @@ class StateVisit:
 
     Attributes:
         state: one label for each axis.
-        step: of the run, from 1; None where the episode started: no step led there.
+        step: of the run, from 1; None where an episode started, and for a `Trial`.
         reward: for arriving there; None with ``step``.
-        similarity: cosine to the target's CLIP embedding; None with ``step``.
+        similarity: cosine to the target's CLIP embedding; None where an episode started.
         distance: L1 to the goal state.
+        matches: whether the image reads as the target; None where an episode started.
+        seed: of the image; None for the seed of the search.
     """
 
     state: tuple[int, ...]
@@ -33,21 +36,24 @@ class StateVisit:
     reward: float | None
     similarity: float | None
     distance: int
+    matches: bool | None
+    seed: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A visited state with its sentence and its picture, uint8 ``[H, W, 3]``."""
+    """A visit with the state's prompt and its image, uint8 ``[H, W, 3]``."""
 
     visit: StateVisit
     prompt: str
     picture: npt.NDArray[np.uint8]
 
     @classmethod
-    def of(cls, world: StateEvaluator, visit: StateVisit) -> Frame:
-        """The frame of a state that this world has drawn."""
+    def of(cls, evaluator: StateEvaluator, visit: StateVisit) -> Frame:
+        """Return the frame of a state that was evaluated."""
         state = np.array(visit.state)
-        return cls(visit, world.grammar.decode(state), world.picture(state))
+        seeded = evaluator if visit.seed is None else evaluator.with_seed(visit.seed)
+        return cls(visit, evaluator.grammar.decode(state), seeded.picture(state))
 
     @property
     def at_goal(self) -> bool:
@@ -55,13 +61,37 @@ class Frame:
         return self.visit.distance == 0
 
 
-def best_visits(steps: Sequence[StepLog], at_most: int = N_BEST) -> list[StateVisit]:
-    """The first visits to the states of highest reward; ties go to the higher CLIP similarity."""
+def best_visits(
+    steps: Sequence[StepLog],
+    trials: Sequence[Trial] = (),
+    goal: Sequence[int] = (),
+    at_most: int = N_BEST,
+) -> list[StateVisit]:
+    """Return images that match the target, then the others by reward and similarity.
+
+    A state appears once, at its first visit, unless a trial generated another image of it.
+
+    Args:
+        steps: of the whole run.
+        trials: after it.
+        goal: state, one label for each axis; needed with trials only.
+        at_most: how many to return.
+    """
+    found = [
+        StateVisit(t.state, None, None, t.similarity, _distance(t.state, goal), True, t.seed)
+        for t in trials
+        if t.matches
+    ]
     first: dict[tuple[int, ...], int] = {}
     for index, step in enumerate(steps):
         first.setdefault(step.state, index)
-    ranked = sorted(first.values(), key=lambda i: (-steps[i].reward, -steps[i].similarity, i))
-    return [_arrival(steps, index) for index in ranked[:at_most]]
+
+    def rank(index: int) -> tuple[bool, float, float, int]:
+        step = steps[index]
+        return not step.matches, -step.reward, -step.similarity, index
+
+    ranked = [_arrival(steps, index) for index in sorted(first.values(), key=rank)]
+    return [*found, *ranked][:at_most]
 
 
 def significant_visits(
@@ -80,7 +110,7 @@ def significant_visits(
     start, end = _best_episode(steps, goal)
     origin = steps[start].origin
     closest = _distance(origin, goal)
-    visits = [StateVisit(origin, None, None, None, closest)]
+    visits = [StateVisit(origin, None, None, None, closest, None)]
     for index in range(start, end):
         if steps[index].distance < closest or index == end - 1:
             closest = min(closest, steps[index].distance)
@@ -108,13 +138,17 @@ def trajectory_picture(
 
 
 def when(visit: StateVisit) -> str:
-    """When a state was visited, for a caption."""
+    """Return when a state was visited, for a caption."""
+    if visit.seed is not None:
+        return f"seed {visit.seed}"
     return "start" if visit.step is None else f"step {visit.step}"
 
 
 def _arrival(steps: Sequence[StepLog], index: int) -> StateVisit:
     step = steps[index]
-    return StateVisit(step.state, index + 1, step.reward, step.similarity, step.distance)
+    return StateVisit(
+        step.state, index + 1, step.reward, step.similarity, step.distance, step.matches
+    )
 
 
 def _best_episode(steps: Sequence[StepLog], goal: Sequence[int]) -> tuple[int, int]:

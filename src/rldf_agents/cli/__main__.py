@@ -1,6 +1,6 @@
 """Run ``rldf`` as ``python -m rldf_agents.cli``."""
 
-from rldf_agents.cli.program import main
+from rldf_agents.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,113 +1,102 @@
-"""``rldf atlas``: draw a world once and for all, and find targets in it."""
+"""``rldf atlas``: generate and read every state once, and search the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rldf_agents.cli import budget, options
-from rldf_agents.cli.exit_status import INTERRUPTED, fail
+from rldf_agents.cli import options
+from rldf_agents.cli.budget import limited_generator
 
 if TYPE_CHECKING:
     from rldf_gym.evaluator import StateEvaluator
-    from rldf_gym.generation import Generator as DrawsPictures
-
+    from rldf_gym.generation import Generator
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Draw and read every state of a world; find targets in it without drawing anything.",
+    help="Generate and read every state of a grammar; search for targets without generating.",
 )
 
-Grammar = Annotated[str, typer.Option(help="A shipped grammar, or a .lark file.")]
-Generator = Annotated[str, typer.Option(help="The generator that draws the states.")]
 Sample = Annotated[
-    int | None, typer.Option(help="So many states, drawn by lot; default: all of them.", min=1)
+    int | None, typer.Option(help="Number of states to sample; default: all states.", min=1)
 ]
-Seed = Annotated[int, typer.Option(help="Of that lot.")]
-GenerationSeed = Annotated[int, typer.Option(help="The seed of every picture.")]
-Store = Annotated[str, typer.Option(help="File that keeps what was drawn.")]
+Seed = Annotated[int, typer.Option(help="Seed of that sample.")]
 File = Annotated[Path | None, typer.Option("--atlas", help="The atlas; default: by the store.")]
-Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, cuda:N or mps; default: the best there is.")
-]
 
 
 @app.command()
 def build(
-    grammar: Grammar = "base",
-    generator: Generator = "embedded",
+    grammar: options.Grammar = "base",
+    generator: options.Generator = "embedded",
+    perception: options.Perception = "auto",
     sample: Sample = None,
     seed: Seed = 0,
-    generation_seed: GenerationSeed = 0,
-    store: Store = "default",
+    generation_seed: options.GenerationSeed = 0,
+    store: options.Store = "default",
     atlas: File = None,
-    device: Device = None,
+    device: options.Device = None,
     assignments: options.Assignments = None,
-    max_generations: budget.MaxGenerations = None,
+    max_generations: options.MaxGenerations = None,
 ) -> None:
-    """Draw and read every state that the store does not have yet, and write the atlas.
+    """Generate and read every state that the store does not have yet, and write the atlas.
 
-    Can be interrupted at any step: the same command goes on, and draws nothing twice.
+    It can be interrupted: the same command continues and generates nothing twice.
     """
     from rldf_agents.applications.atlas_search import build_atlas
 
-    drawn_with = options.read_assignments(assignments)
-    allowed = budget.with_limit(generator, device, drawn_with, max_generations)
-    world = _world(grammar, allowed, store, generation_seed, device)
+    overrides = options.read_assignments(assignments)
+    limited = limited_generator(generator, device, overrides, max_generations)
+    evaluator = _evaluator(grammar, limited, perception, store, generation_seed, device)
     try:
-        build_atlas(world, atlas, sample, seed)
-    except KeyboardInterrupt as interrupt:
-        raise typer.Exit(fail(f"interrupted: {interrupt}", INTERRUPTED)) from interrupt
+        build_atlas(evaluator, atlas, sample, seed)
     finally:
-        world.store.close()
+        evaluator.store.close()
 
 
 @app.command()
 def search(
-    picture: Annotated[Path, typer.Argument(help="The target: a picture of any kind.")],
-    reward: Annotated[
-        str, typer.Option(help="multi_semantic, partial_semantic or clip.")
-    ] = "multi_semantic",
-    top: Annotated[int, typer.Option(help="How many states to tell.")] = 5,
+    picture: Annotated[str, typer.Argument(help="The target: a picture file.")],
+    reward: options.Reward = "multi_semantic",
+    top: Annotated[int, typer.Option(help="How many states to list.")] = 5,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for their pictures, and a sheet of them.")
+        Path | None, typer.Option(help="Folder for their pictures and a sheet of them.")
     ] = None,
-    grammar: Grammar = "base",
-    generator: Generator = "embedded",
+    grammar: options.Grammar = "base",
+    generator: options.Generator = "embedded",
+    perception: options.Perception = "auto",
     sample: Sample = None,
     seed: Seed = 0,
-    generation_seed: GenerationSeed = 0,
-    store: Store = "default",
+    generation_seed: options.GenerationSeed = 0,
+    store: options.Store = "default",
     atlas: File = None,
-    device: Device = None,
+    device: options.Device = None,
     assignments: options.Assignments = None,
 ) -> None:
-    """Find the best states for a picture over a whole atlas; draws nothing."""
+    """List the best states for a picture over a whole atlas; generates nothing."""
     from rldf_agents.applications.atlas_search import search_atlas
+    from rldf_gym.generation import make_generator
 
-    drawn_with = options.read_assignments(assignments)
-    world = _world(grammar, generator, store, generation_seed, device, drawn_with)
+    made = make_generator(generator, device, **options.read_assignments(assignments))
+    evaluator = _evaluator(grammar, made, perception, store, generation_seed, device)
     try:
-        search_atlas(world, picture, atlas, reward, top, out, sample, seed)
+        search_atlas(evaluator, picture, atlas, reward, top, out, sample, seed)
     finally:
-        world.store.close()
+        evaluator.store.close()
 
 
-def _world(
+def _evaluator(
     grammar: str,
-    generator: str | DrawsPictures,
+    generator: str | Generator,
+    perception: str,
     store: str,
     generation_seed: int,
     device: str | None,
-    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> StateEvaluator:
     from rldf_gym.factory import make_evaluator
     from rldf_gym.grammar import load_grammar
 
     return make_evaluator(
-        load_grammar(grammar), generator, "auto", store, generation_seed, device, None, settings
+        load_grammar(grammar), generator, perception, store, generation_seed, device, None
     )

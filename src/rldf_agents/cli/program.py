@@ -9,33 +9,48 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from rldf_agents import cli
 from rldf_agents.cli.exit_status import BAD_INPUT, INTERRUPTED, fail, warn
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 2 bad input (one line on stderr), 130 Ctrl-C.
-
-    Args:
-        arguments: what follows ``rldf``; None takes those of this process.
-    """
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status; see `rldf_agents.cli.main`."""
+    # So that package.module:object finds the user's own modules; last, so that it hides none.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        sys.exit(_run(arguments))
+        return _run(arguments)
+
+
+class InterruptedCommandError(Exception):
+    """Ctrl-C within a command; Typer would end the program without a word."""
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedCommandError(str(interrupt) or "nothing was written") from interrupt
 
 
 @cache
 def application() -> typer.Typer:
     """Return the application with every command that this package has a module for."""
     app = typer.Typer(
-        add_completion=False,
+        cls=_Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        help="Find what a picture means: an agent walks a grammar of prompts until it draws it.",
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Find what a picture means: an agent walks a grammar of prompts until a generated"
+        " picture reads the same.",
     )
     app.callback()(_rldf)
     for found in pkgutil.iter_modules(cli.__path__):
@@ -56,7 +71,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(error, ValueError) and not isinstance(error, _our_errors()):
             raise
         return fail(_message(error), BAD_INPUT)
-    except (KeyboardInterrupt, typer.Abort):
+    except InterruptedCommandError as interrupted:
+        return fail(f"interrupted: {interrupted}", INTERRUPTED)
+    except typer.Abort:
         return fail("interrupted: nothing was written", INTERRUPTED)
     except Exception as error:
         # Typer's own complaints about options; their base class differs between its versions.
@@ -64,7 +81,9 @@ def _run(arguments: Sequence[str] | None) -> int:
             raise
         message = error.format_message()
         # A group without a command has shown its help, and nothing is left to complain of.
-        return fail(f"{message} (rldf --help lists more)", BAD_INPUT) if message else BAD_INPUT
+        context = getattr(error, "ctx", None)
+        command = "rldf" if context is None else context.command_path
+        return fail(f"{message} ({command} --help)", BAD_INPUT) if message else BAD_INPUT
     return status if isinstance(status, int) else 0
 
 
@@ -79,7 +98,9 @@ def _print_version(wanted: bool) -> None:
 def _rldf(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
     pass

@@ -1,0 +1,213 @@
+"""What `rldf search` offers to scripts, and to people who bring their own parts."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import outsiders
+import pytest
+from painted_world import paint
+from PIL import Image
+from test_cli import RLDF, refusal, run
+
+from rldf_gym.goal import DEFAULT_TARGET
+
+GOAL, UNKNOWN = (1, 5, 1, 3), (0, 2, 0, 1)
+OWN = [
+    *("--generator", "outsiders:generator"),
+    *("--perception", "outsiders:perception"),
+    *("--grammar", "outsiders:GRAMMAR"),
+    *("--store", ":memory:"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RLDF_STORE", str(tmp_path / "store.sqlite"))
+    monkeypatch.chdir(tmp_path)
+
+
+def save(path: Path, goal=GOAL) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(paint(outsiders.GRAMMAR, goal)).save(path)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path) -> Path:
+    return save(tmp_path / "picture.png")
+
+
+class TestPartsFromOutside:
+    @pytest.mark.filterwarnings("default:the learner Wanderer")
+    def test_run_a_search_together(self, capsys, picture):
+        arguments = [picture, *OWN, "--learner", "outsiders:Wanderer", "--steps", 60, "--json"]
+        arguments += ["--reward", "outsiders:everything_or_nothing"]
+        status, told, warning = run(capsys, "search", *arguments)
+        assert warning.count("the learner Wanderer cannot be saved") == 1
+        result = json.loads(told)
+        assert status == (0 if result["matched"] else 3)
+        assert result["learner"] == "outsiders:Wanderer"
+        assert result["generator"] == "painted"
+        assert result["reward"] == "outsiders:everything_or_nothing"
+        assert result["best_reward"] == float(result["best_matches"])
+        names = {path.name for path in Path(result["folder"]).iterdir()}
+        assert names == {"result.json", "best.png", "trajectory.png", "report.html"}
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            (["--learner", "outsiders:NoLearner"], "has neither learn(env, total_timesteps"),
+            (["--learner", "outsiders:Nobody"], "has no attribute 'Nobody'"),
+            (["--learner", "nowhere.to.be:Found"], "No module named 'nowhere'"),
+            (["--reward", "outsiders:nothing"], "has no attribute 'nothing'"),
+            (["--reward", "outsiders:of_the_wrong_shape", *OWN], "of_the_wrong_shape"),
+            (["--generator", "outsiders:GRAMMAR"], "which is not a generator"),
+            (["--perception", "outsiders:generator"], "which is not a perception"),
+            (["--grammar", "math:pi"], "gives a float, which is not a grammar"),
+        ],
+    )
+    def test_that_cannot_be_used_are_one_line_with_the_reason(
+        self, capsys, picture, options, reason
+    ):
+        assert reason in refusal(capsys, "search", picture, *options)
+
+    def test_are_found_in_the_current_folder(self, tmp_path):
+        (tmp_path / "mine.py").write_text("GRAMMAR = 'base'\n")
+        rldf = [str(Path(sys.executable).with_name("rldf")), "grammar", "mine:GRAMMAR"]
+        done = subprocess.run(rldf, capture_output=True, text=True, cwd=tmp_path, check=True)
+        assert "480 states" in done.stdout
+
+
+class TestForScripts:
+    def test_json_is_one_document_on_stdout_and_nothing_else(self, capsys, picture):
+        status, told, _ = run(capsys, "search", picture, *OWN, "--json")
+        assert status == 0
+        result = json.loads(told)
+        assert result["matched"]
+        assert result["states_seen_to_match"] <= result["states_seen"]
+        assert json.loads((Path(result["folder"]) / "result.json").read_text()).items() <= (
+            result.items()
+        )
+
+    def test_nothing_found_exits_with_3(self, capsys, picture):
+        arguments = [picture, *OWN, "--learner", "random", "--steps", 1]
+        assert run(capsys, "search", *arguments)[0] == 3
+
+    def test_the_goal_state_is_enough_where_it_was_asked_for(self, capsys, picture):
+        status, told, _ = run(capsys, "search", picture, *OWN, "--stop-at", "goal_state", "--json")
+        assert status == 0
+        assert json.loads(told)["stop_at"] == "goal_state"
+
+    def test_quiet_prints_nothing(self, capsys, picture):
+        assert run(capsys, "search", picture, *OWN, "--quiet") == (0, "", "")
+
+    def test_a_folder_stands_for_its_pictures(self, capsys, tmp_path):
+        for name, goal in (("a.png", GOAL), ("b.jpeg.png", UNKNOWN)):
+            save(tmp_path / "photos" / name, goal)
+        (tmp_path / "photos" / "notes.txt").write_text("no picture")
+        status, told, _ = run(capsys, "search", "photos", *OWN, "--json")
+        assert status == 0
+        assert [Path(result["target"]).name for result in json.loads(told)] == [
+            "a.png",
+            "b.jpeg.png",
+        ]
+        assert (Path(json.loads(told)[0]["folder"]).parent / "index.html").is_file()
+
+    def test_a_folder_without_pictures_is_one_line(self, capsys, tmp_path):
+        (tmp_path / "empty").mkdir()
+        assert "holds no pictures" in refusal(capsys, "search", "empty")
+
+    @pytest.mark.filterwarnings("default:skipped")
+    def test_skip_bad_leaves_out_what_cannot_be_read(self, capsys, tmp_path, picture):
+        (tmp_path / "bad.png").write_text("no picture")
+        arguments = ["search", "bad.png", picture, *OWN, "--json"]
+        assert "bad.png is not a picture" in refusal(capsys, *arguments)
+        status, told, warning = run(capsys, *arguments, "--skip-bad")
+        assert status == 0
+        assert "rldf: warning: skipped: the target bad.png is not a picture" in warning
+        assert len(json.loads(told)) == 1
+
+    def test_the_default_folder_is_a_new_one_each_time(self, capsys, picture):
+        for name in ("picture", "picture-2"):
+            _, told, _ = run(capsys, "search", picture, *OWN, "--json")
+            assert json.loads(told)["folder"] == str(Path("rldf-out") / name)
+
+    @pytest.mark.parametrize("option", ["--resume", "--overwrite"])
+    def test_an_earlier_search_is_named(self, capsys, picture, option):
+        assert "needs --out" in refusal(capsys, "search", picture, option)
+
+    def test_the_report_s_command_repeats_the_search(self, capsys, picture):
+        picture = picture.rename("-odd.png")
+        arguments = [*OWN, "--out", "out", "--generation-seed", 3, "--more-seeds", 2]
+        run(capsys, "search", "./-odd.png", *arguments)
+        report = Path("out/report.html").read_text()
+        assert "rldf search ./-odd.png" in report
+        assert "--generation-seed 3" in report
+        assert "--overwrite" in report
+
+
+def start(*arguments) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [*RLDF, "search", str(DEFAULT_TARGET), "--out", "out", *arguments]
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_a_step(search: subprocess.Popen) -> None:
+    for line in search.stdout:
+        if "step " in line:
+            return
+
+
+def test_sigterm_acts_like_ctrl_c():
+    search = start("--learner", "random")
+    try:
+        wait_for_a_step(search)
+        search.send_signal(signal.SIGTERM)
+        _, told = search.communicate(timeout=120)
+    finally:
+        search.kill()
+    assert search.returncode == 130
+    assert "--resume" in told
+    assert "Traceback" not in told
+    assert {path.name for path in Path("out").iterdir()} == {
+        "learner.safetensors",
+        "history.safetensors",
+    }
+
+
+def test_a_killed_search_keeps_its_first_steps(capsys):
+    search = start("--learner", "random")
+    try:
+        wait_for_a_step(search)
+        while not Path("out/learner.safetensors").is_file():
+            time.sleep(0.01)
+    finally:
+        search.kill()
+        search.communicate()
+    arguments = ["--learner", "random", "--steps", 2, "--resume", "--out", "out"]
+    _, told, _ = run(capsys, "search", DEFAULT_TARGET, *arguments)
+    assert "continuing after step" in told
+
+
+@pytest.mark.parametrize("module", ["typer", "numpy", "gymnasium", "rich.progress"])
+def test_ctrl_c_while_libraries_load_is_no_traceback(module):
+    program = f"""
+import signal, sys
+class PressesCtrlC:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            signal.raise_signal(signal.SIGINT)
+from rldf_agents.cli import main
+sys.meta_path.insert(0, PressesCtrlC())
+main(["search", "picture.png", "--out", "out"])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stderr == "rldf: error: interrupted: nothing was written\n"
+    assert done.returncode == 130

@@ -1,0 +1,104 @@
+"""What a search does where the goal state's image does not read as the target."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from painted_world import load_grammar, paint, painted_perception
+
+from rldf_agents.applications.search import SearchResult, SearchSettings, search_picture
+
+GRAMMAR = load_grammar("base")
+GOAL = (1, 5, 1, 3)
+NEIGHBOUR = (1, 5, 1, 2)
+WRONG = (1, 5, 0, 3)
+
+
+@dataclass
+class FickleGenerator:
+    """Paints every state as it is, but the goal state wrongly with each of these seeds."""
+
+    bad_seeds: set[int]
+    swapped: bool = False
+    name: str = "fickle"
+    fingerprint: str = "fickle-1"
+    calls: list[tuple[str, int]] = field(default_factory=list)
+
+    def __call__(self, prompts, seeds) -> np.ndarray:
+        self.calls += zip(prompts, seeds, strict=True)
+        return np.stack([self._paint(*each) for each in zip(prompts, seeds, strict=True)])
+
+    def _paint(self, prompt: str, seed: int) -> np.ndarray:
+        state = tuple(GRAMMAR.encode(prompt).tolist())
+        if state == GOAL and seed in self.bad_seeds:
+            state = WRONG
+        elif state == NEIGHBOUR and self.swapped:
+            state = GOAL
+        return paint(GRAMMAR, state)
+
+
+def search(generator: FickleGenerator, **changes) -> SearchResult:
+    settings = {
+        "grammar": GRAMMAR,
+        "generator": generator,
+        "perception": painted_perception(GRAMMAR),
+        "store": None,
+        **changes,
+    }
+    return search_picture(paint(GRAMMAR, GOAL), SearchSettings(**settings))
+
+
+def test_another_seed_of_the_goal_state_is_found_and_is_the_best_image():
+    result = search(FickleGenerator({0, 1, 2}))
+    assert result.matched
+    assert result.reached
+    assert [(trial.seed, trial.matches) for trial in result.trials] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+    assert result.best[0].visit.seed == 3
+    assert (result.best[0].picture == paint(GRAMMAR, GOAL)).all()
+    assert result.states_seen_to_match == result.steps[-1].states_seen + 3
+    assert result.generations == result.states_seen
+    told = result.to_json()
+    assert told["matched"]
+    assert told["best_generation_seed"] == 3
+
+
+def test_a_state_beside_the_goal_state_may_match_as_well():
+    result = search(FickleGenerator(set(range(100)), swapped=True), more_seeds=2)
+    assert result.matched
+    assert result.best[0].visit.state == NEIGHBOUR
+
+
+def test_a_search_without_a_match_says_so_after_all_of_them():
+    result = search(FickleGenerator(set(range(100))), more_seeds=4)
+    assert not result.matched
+    assert result.reached
+    assert not result.found
+    assert result.states_seen_to_match is None
+    assert [trial.seed for trial in result.trials][:4] == [1, 2, 3, 4]
+    assert len({(trial.state, trial.seed) for trial in result.trials}) == len(result.trials)
+
+
+def test_a_search_for_the_goal_state_tries_no_further_image():
+    generator = FickleGenerator({0})
+    result = search(generator, stop_at="goal_state")
+    assert result.reached
+    assert result.found
+    assert not result.matched
+    assert not result.trials
+
+
+def test_seeds_follow_the_seed_of_the_search():
+    result = search(FickleGenerator({7}), generation_seed=7)
+    assert [trial.seed for trial in result.trials] == [8]
+
+
+@pytest.mark.parametrize("stop_at", ["match", "goal_state"])
+def test_a_goal_state_that_matches_ends_both_kinds_of_search(stop_at):
+    result = search(FickleGenerator(set()), stop_at=stop_at)
+    assert result.found
+    assert result.matched
+    assert not result.trials
