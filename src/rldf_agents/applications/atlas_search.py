@@ -160,8 +160,7 @@ def _write_pictures(
 
 
 def _write(path: Path, picture: Picture) -> None:
-    with write_atomically(path) as partial:
-        partial.write_bytes(png(picture))
+    write_atomically(path, png(picture))
 
 
 def _say(console: Console, text: str) -> None:

@@ -92,8 +92,7 @@ def search_pictures(
             if len(pictures) > 1 and saved:
                 links = [f"{folder.name}/{REPORT_FILE}" for _, folder in saved]
                 page = render_index([result for result, _ in saved], links)
-                with write_atomically(out / INDEX_FILE) as partial:
-                    partial.write_text(page, encoding="utf-8")
+                write_atomically(out / INDEX_FILE, page.encode())
                 reporter.index(out / INDEX_FILE)
     return saved
 

@@ -79,8 +79,7 @@ class History:
         arrays = {name: np.array(c) for name, c in zip(StepLog._fields, columns, strict=False)}
         header = {"version": _VERSION, "identity": self.identity, "seconds": self.seconds}
         content = safetensors.numpy.save(arrays, metadata={_KEY: json.dumps(header)})
-        with write_atomically(path) as partial:
-            partial.write_bytes(content)
+        write_atomically(path, content)
 
 
 def load_history(path: Path) -> History:

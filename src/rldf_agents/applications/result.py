@@ -124,8 +124,7 @@ class SearchResult:
             (REPORT_FILE, report.encode()),
             (RESULT_FILE, (json.dumps(summary, indent=2) + "\n").encode()),
         ):
-            with write_atomically(folder / name) as partial:
-                partial.write_bytes(content)
+            write_atomically(folder / name, content)
         return folder
 
     def to_json(self) -> dict[str, Any]:

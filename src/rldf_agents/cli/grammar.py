@@ -183,8 +183,7 @@ def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
         raise AgentError(f"{out} exists: add --overwrite, or choose another name")
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with write_atomically(out) as partial:
-            partial.write_text(built.source, encoding="utf-8")
+        write_atomically(out, built.source.encode())
     for note in built.notes:
         typer.echo(note, err=True)
     if out is not None:
