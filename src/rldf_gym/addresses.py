@@ -1,10 +1,10 @@
-"""Which network addresses stay on this machine."""
+"""Loopback addresses."""
 
 import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Whether connections to that host never leave this machine.
+    """Return whether connections to that host never leave this machine.
 
     Args:
         host: a name or an IP address; of the names only "localhost", which is reserved for this

@@ -1,7 +1,7 @@
-"""The Images API from the other side: one generator of this machine, drawing for many clients.
+"""A server of the Images API: one generator of this machine, for many clients.
 
     socket -> access -> app -> queue -> generator
                                many requests, one batch
 
-Needs the `serve` extra; nothing else of the package imports this room.
+Needs the `serve` extra; no other module imports this package.
 """

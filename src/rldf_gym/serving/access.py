@@ -1,4 +1,4 @@
-"""What stands before the app: who may ask, how much, and the count of it all."""
+"""Middleware: authentication, limits on request bodies, metrics."""
 
 import asyncio
 import hmac
@@ -16,13 +16,13 @@ READ_SECONDS = 10.0
 """Within which a request must arrive: its head, and then its body."""
 
 OPEN_PATHS = frozenset({"/health"})
-"""What needs no token: it tells nothing but that the server is up."""
+"""Paths without authentication; they reveal only that the server is up."""
 
 _PATHS = frozenset({"/health", "/metrics", "/v1/models", "/v1/images/generations"})
 
 
 class CountedRequests:
-    """Counts and times every request, also those that are turned away."""
+    """Counts and times every request, including rejected ones."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -50,20 +50,20 @@ class CountedRequests:
 
 
 class BearerToken:
-    """Turns away who does not know the token."""
+    """Rejects requests without the token."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
         self._token = token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is allowed to pass."""
+        """Pass on requests with the token."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._is_known(scope):
             await self._app(scope, receive, send)
             return
         error = RequestError(
             401,
-            "this server wants its token: Authorization: Bearer <token>",
+            "this server needs its token: Authorization: Bearer <token>",
             "invalid_api_key",
             headers={"WWW-Authenticate": "Bearer"},
         )
@@ -84,7 +84,7 @@ class LimitedBody:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is small enough."""
+        """Pass on requests whose bodies are small enough and arrive in time."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -116,7 +116,7 @@ class LimitedBody:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    """A body that was read already, then what else the client does."""
+    """Return a receiver that gives a body that was read already, then the client's messages."""
     left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def read() -> Message:

@@ -55,15 +55,14 @@ def _drawing_thread() -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A generator that is ready to draw.
+    """A generator that is loaded.
 
-    Everything that it does, it does in one thread, from the first picture on. Had another thread
-    drawn before, there would be more OpenMP threads than processors, and these then sleep and wake
-    around every operation: drawing would take half as long again. CUDA graphs too belong to the
-    thread that recorded them.
+    It runs in one thread, from the first image on. With a second thread there would be more OpenMP
+    threads than processors, which then sleep and wake around every operation: generating took half
+    as long again. CUDA graphs too belong to the thread that recorded them.
 
     Attributes:
-        generator: draws.
+        generator: generates the images.
         size: of its pictures, "WxH".
         created: when it was made ready, in seconds since 1970.
         thread: where it draws.
@@ -76,7 +75,7 @@ class ServedModel:
 
     @classmethod
     def warm_up(cls, generator: Generator, n_pictures: int) -> "ServedModel":
-        """Load and warm up a generator by drawing one full batch.
+        """Load and warm up a generator by generating one full batch.
 
         Raises:
             GenerationError: it cannot be loaded, or cannot draw.
@@ -91,7 +90,7 @@ class ServedModel:
         return cls(generator, f"{width}x{height}", int(time.time()), thread)
 
     def listed(self) -> dict[str, Any]:
-        """Its entry in ``/v1/models``; "generator" is what `ImagesApiGenerator` goes by."""
+        """Return its entry in ``/v1/models``; `ImagesApiGenerator` reads "generator"."""
         words = _known_words(self.generator)
         return {
             "id": self.generator.name,
@@ -108,7 +107,7 @@ class ServedModel:
 
 
 def make_app(model: ServedModel, settings: QueueSettings, token: str | None = None) -> FastAPI:
-    """The app that serves one generator.
+    """Return the app that serves one generator.
 
     Args:
         model: the generator.
@@ -220,7 +219,7 @@ async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQu
 
 
 def _check(asked: PicturesRequest, model: ServedModel) -> None:
-    """Refuse what the model cannot draw, before it holds up others."""
+    """Reject what the model cannot generate, before it is queued."""
     if asked.model is not None:
         _require_model(asked.model, model)
     if asked.size not in (None, "auto", model.size):
@@ -239,7 +238,7 @@ def _require_model(name: str, model: ServedModel) -> None:
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, Response]) -> Response:
-    """Do the work as long as the client waits for it."""
+    """Do the work while the client waits for it."""
 
     async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -256,7 +255,7 @@ async def _unless_gone(request: Request, work: Coroutine[Any, Any, Response]) ->
 
 
 def _encode(pictures: Sequence[NDArray[np.uint8]]) -> list[str]:
-    """Pictures uint8 `[H, W, 3]` as PNG in base64."""
+    """Return images uint8 `[H, W, 3]` as PNG in base64."""
     from PIL import Image
 
     encoded = []

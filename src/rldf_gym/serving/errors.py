@@ -1,4 +1,4 @@
-"""What goes wrong in a server: for its operator, and for its clients."""
+"""Errors of a server: for its operator, and for its clients."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ class ServingError(RLDFError):
 
 
 class RequestError(Exception):
-    """A request that gets no pictures.
+    """A request that gets no images.
 
     Attributes:
         status: of the answer.
-        message: what is wrong and what mends it.
+        message: what is wrong and how to fix it.
         code: which kind of error, for programs.
         param: the field of the request at fault, if one is.
         headers: of the answer.
@@ -38,7 +38,7 @@ class RequestError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> JSONResponse:
-        """The answer, in the form that clients of the Images API know."""
+        """Return the error response, in the format of the Images API."""
         kind = "invalid_request_error" if self.status < 500 else "server_error"
         error = {"message": self.message, "type": kind, "param": self.param, "code": self.code}
         return JSONResponse({"error": error}, self.status, self.headers)

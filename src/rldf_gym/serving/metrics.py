@@ -1,4 +1,4 @@
-"""What a server counts and times, in Prometheus' text format."""
+"""Counters and timers of a server, in Prometheus' text format."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ class Metrics:
         )
 
     def watch_queue(self, length: Callable[[], int]) -> None:
-        """Ask this how many pictures are waiting, whenever somebody looks."""
+        """Set the function that returns the number of waiting images."""
         self._queued.set_function(length)
 
     def answered(self, path: str, status: int, seconds: float) -> None:
@@ -60,7 +60,7 @@ class Metrics:
 
     @contextlib.contextmanager
     def drawing(self, n_pictures: int, *, is_full: bool) -> Iterator[None]:
-        """Count and time a batch, which is drawn while the context lasts."""
+        """Count and time a batch, which is generated while the context lasts."""
         self._drawing.set(n_pictures)
         with self._batch_seconds.time():
             yield
@@ -70,5 +70,5 @@ class Metrics:
         self._full_batches.inc(is_full)
 
     def text(self) -> bytes:
-        """Everything, as Prometheus reads it."""
+        """Return all metrics as Prometheus reads them."""
         return generate_latest(self._registry)

@@ -1,4 +1,4 @@
-"""Pictures that many clients ask for, drawn in full batches by one thread."""
+"""A queue of requested images, generated in batches by one thread."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ logger = logging.getLogger("uvicorn.error")
 
 
 class QueueFullError(Exception):
-    """More pictures wait already than may."""
+    """The queue is full."""
 
 
 Outcome = Image | FailedImage
@@ -37,10 +37,9 @@ class QueueSettings:
     """How requests are gathered into batches.
 
     Attributes:
-        max_batch: pictures drawn at once; None for as many as the generator says.
-        max_wait: seconds that an idle model waits, with some requests at hand, for as many as
-            there lately were.
-        max_queue: pictures that may wait; what comes beyond them is turned away.
+        max_batch: images per batch; None for the generator's preferred number.
+        max_wait: maximum seconds to wait for a batch to fill.
+        max_queue: images that may wait; further requests are rejected.
 
     Raises:
         ServingError: a number out of range.
@@ -67,12 +66,11 @@ class _Job:
 
 
 class PictureQueue:
-    """Draws what requests ask for, in batches, in the order of their arrival.
+    """Generates requested images in batches, in the order of their arrival.
 
-    A batch begins when it is full, or when as many wait as lately did at once, or after
-    `max_wait`. So a lone client never waits, and clients that take turns with the model, asking
-    for the next picture when they have the last, come to share one batch: without the wait they
-    would stay split into small batches that follow each other.
+    A batch starts when it is full, when as many images wait as in recent batches, or after
+    `max_wait`. So a lone client never waits, and clients that request one image after the other
+    come to share batches.
     """
 
     def __init__(
@@ -82,7 +80,7 @@ class PictureQueue:
         settings: QueueSettings,
         metrics: Metrics,
     ) -> None:
-        """Draw in this thread, which ends with `running`."""
+        """Generate in this thread, which ends with `running`."""
         self._generator = generator
         self._thread = thread
         self._settings = settings
@@ -94,7 +92,7 @@ class PictureQueue:
         metrics.watch_queue(self.__len__)
 
     def __len__(self) -> int:
-        """How many pictures wait."""
+        """Return the number of images that wait."""
         return len(self._waiting)
 
     def seconds_until_empty(self) -> int:
@@ -104,12 +102,12 @@ class PictureQueue:
 
     @property
     def capacity(self) -> int:
-        """How many pictures may wait."""
+        """Number of images that may wait."""
         return self._settings.max_queue
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Draw while the context lasts; who leaves it has awaited everything it wants."""
+        """Generate while the context lasts; leave it when all requests are answered."""
         worker = asyncio.create_task(self._work())
         try:
             yield
@@ -120,7 +118,7 @@ class PictureQueue:
             self._thread.shutdown(cancel_futures=True)
 
     async def draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:
-        """Have pictures drawn; a cancelled call takes what still waits out of the queue.
+        """Queue images and wait for them; a cancelled call removes what still waits.
 
         Raises:
             QueueFullError: too many are waiting; none of these was queued.
@@ -153,13 +151,13 @@ class PictureQueue:
                 _settle(job.outcome, outcome)
 
     async def _gather(self, size: int) -> list[_Job]:
-        """The next batch, of 1 to so many."""
+        """Return the next batch, of 1 to ``size`` images."""
         await self._until(1, None)
         await self._until(min(size, max(self._recent, default=1)), self._settings.max_wait)
         return [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
 
     async def _until(self, n_waiting: int, seconds: float | None) -> None:
-        """Wait until so many pictures are wanted, for so long at most."""
+        """Wait until so many images are queued, for so long at most."""
 
         async def arrivals() -> None:
             while len(self._waiting) < n_waiting:
@@ -170,7 +168,7 @@ class PictureQueue:
             await asyncio.wait_for(arrivals(), seconds)
 
     def _outcomes(self, jobs: Sequence[_Job]) -> list[Outcome | Exception]:
-        """What becomes of each; where all fail together, each is tried alone."""
+        """Return the outcome of each; if a batch fails, generate each image alone."""
         try:
             prompts, seeds = [job.prompt for job in jobs], [job.seed for job in jobs]
             return [*generate(self._generator, prompts, seeds)]

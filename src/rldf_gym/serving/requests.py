@@ -1,4 +1,4 @@
-"""What clients may ask for: the fields of the Images API, and `seed`."""
+"""The fields of a request: those of the Images API, and `seed`."""
 
 from typing import Annotated, Any, Literal
 
@@ -25,17 +25,16 @@ def _not_streamed(value: bool | None) -> bool | None:
 class PicturesRequest(BaseModel):
     """Body of ``POST /v1/images/generations``.
 
-    The fields of the last block mean nothing to the models served here and are accepted for the
-    sake of clients that always send them; anything else is refused, lest a client believe that a
-    setting it sent had an effect.
+    The fields of the last block are ignored, because some clients always send them; any other
+    field is rejected, so that no client believes that it had an effect.
 
     Attributes:
-        prompt: what to draw.
+        prompt: the text.
         model: the name in ``/v1/models``; None for the one there is.
-        n: how many pictures.
+        n: number of images.
         size: that of the model, "WxH", or "auto".
-        seed: of the first picture; the next one's is larger by 1, and so on. None draws one by
-            lot; every picture's seed is in the reply.
+        seed: of the first picture; the next one's is larger by 1, and so on. None picks one at
+            random; every image's seed is in the reply.
         response_format: "b64_json", or "url" for a ``data:`` URL with the same content.
         output_format: "png".
         stream: False.

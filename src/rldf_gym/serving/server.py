@@ -1,4 +1,4 @@
-"""From a generator to a running server: the address, the token, and the end."""
+"""Start and stop a server: its address, its token, its time limits."""
 
 import asyncio
 import os
@@ -36,12 +36,12 @@ def serve(
     """Serve until SIGINT or SIGTERM; then finish what is queued and return.
 
     Args:
-        generator: draws.
+        generator: generates the images.
         host: name or address to listen on; one that is not a loopback needs a token, in the
             environment variable RLDF_SERVE_TOKEN.
         port: 0 picks a free one.
         settings: how requests are gathered.
-        tell: is told what goes on.
+        tell: receives progress messages.
 
     Raises:
         ServingError: the address cannot be listened on, or needs a token.
@@ -89,7 +89,7 @@ class _ImpatientProtocol(H11Protocol):
 def make_server(
     model: ServedModel, settings: QueueSettings, token: str | None = None
 ) -> uvicorn.Server:
-    """The server of one generator; ``run(sockets=[...])`` lets it answer."""
+    """Return the server of one generator; ``run(sockets=[...])`` starts it."""
     config = uvicorn.Config(
         make_app(model, settings, token),
         # Its levels below this print the headers of requests, and the token is in one.
@@ -103,7 +103,7 @@ def make_server(
 
 
 def read_token(host: str) -> str | None:
-    """The token that clients must know, from the environment; None lets everybody in.
+    """Return the token that clients must send, from the environment; None for no token.
 
     Raises:
         ServingError: there is none and others could reach the host, or it is easily guessed.
@@ -123,7 +123,7 @@ def read_token(host: str) -> str | None:
 
 
 def bound_socket(host: str, port: int) -> socket.socket:
-    """A TCP socket at that address; nobody can connect before the server runs.
+    """Return a TCP socket at that address; nobody can connect before the server runs.
 
     Raises:
         ServingError: there is no such address, or another program has it.

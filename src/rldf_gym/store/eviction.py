@@ -1,4 +1,4 @@
-"""What makes room in a store: sizes, and the eviction of what was least recently used."""
+"""Size limits of a store, and eviction of the least recently used rows."""
 
 import re
 import sqlite3
@@ -21,7 +21,7 @@ _ROW_BYTES = 300
 
 
 def parse_size(size: int | str) -> int:
-    """Bytes, from a number or a text such as ``"500 MB"``, ``"2GB"`` or ``"1.5 GiB"``.
+    """Return the bytes of a number or a text such as ``"500 MB"``, ``"2GB"`` or ``"1.5 GiB"``.
 
     Raises:
         StoreError: it is no size, or none above zero.
@@ -40,23 +40,22 @@ def parse_size(size: int | str) -> int:
 
 
 def touch(connection: sqlite3.Connection, table: str, keys: Iterable[str]) -> None:
-    """Note that these rows are in use, inside the caller's transaction."""
+    """Record the use of these rows, inside the caller's transaction."""
     hour = this_hour()
     statement = f"UPDATE {table} SET used = ? WHERE key = ?"
     connection.executemany(statement, ((hour, key) for key in keys))
 
 
 def evict(connection: sqlite3.Connection, limit: int, slack: float = _SLACK) -> None:
-    """Delete what was least recently used where a database is larger than ``limit`` bytes.
+    """Delete the least recently used rows if a database is larger than ``limit`` bytes.
 
-    Pictures go first, all of them if need be: they can be drawn again, while a reading is what
-    rewards are made of. Rows used in the same hour go in the order in which they came.
+    Images are deleted first, all of them if necessary: they can be generated again, and rewards
+    need the outputs only. Rows used in the same hour are deleted in the order of insertion.
 
     Args:
         connection: in the caller's transaction.
         limit: bytes.
-        slack: share of the limit that is cleared beside, so that not every new picture pushes out
-            another.
+        slack: share of the limit that is freed in addition, so that not every insertion evicts.
     """
     if _size_of(connection) <= limit:
         return
@@ -70,7 +69,7 @@ def evict(connection: sqlite3.Connection, limit: int, slack: float = _SLACK) -> 
 
 
 def _oldest(connection: sqlite3.Connection, table: str, n_bytes: int) -> list[str]:
-    """Keys of rows, least recently used first, that hold so many bytes together or are all."""
+    """Return keys of the least recently used rows that hold so many bytes together."""
     keys: list[str] = []
     query = f"SELECT key, length(content) FROM {table} ORDER BY used, rowid"
     for key, length in connection.execute(query):

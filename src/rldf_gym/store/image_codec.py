@@ -1,4 +1,4 @@
-"""Pictures as bytes and back, pixel for pixel: lossless WebP at its fastest setting.
+"""Encode images losslessly: WebP at its fastest setting.
 
 Measured on the embedded world's 128x128 pictures, one core, per picture:
 
@@ -23,7 +23,7 @@ Picture = NDArray[np.uint8]
 
 
 def encode(picture: Picture) -> bytes:
-    """The bytes of a picture ``uint8 [H, W, 3]``."""
+    """Return an image ``uint8 [H, W, 3]`` as WebP."""
     from PIL import Image
 
     content = io.BytesIO()
@@ -32,7 +32,7 @@ def encode(picture: Picture) -> bytes:
 
 
 def encode_all(pictures: Sequence[Picture]) -> list[bytes]:
-    """The bytes of many, made side by side: else a fast card would wait for them."""
+    """Encode many images in parallel threads, so that a fast GPU does not wait."""
     if len(pictures) < 2:
         return [encode(picture) for picture in pictures]
     with ThreadPoolExecutor() as threads:
@@ -40,7 +40,7 @@ def encode_all(pictures: Sequence[Picture]) -> list[bytes]:
 
 
 def decode(content: bytes) -> Picture:
-    """The picture ``uint8 [H, W, 3]`` that `encode` made these bytes of.
+    """Return the image ``uint8 [H, W, 3]`` of bytes that `encode` made.
 
     Raises:
         OSError: the bytes are damaged, or no picture at all.
