@@ -1,4 +1,4 @@
-"""Prompts to pixels.
+"""Generators: prompts to images.
 
 A generator is named by its preset (`"embedded"`, `"sd14"`) or is any object that meets the
 `Generator` protocol. Making one is cheap: weights are loaded when the first picture is drawn.
@@ -57,7 +57,7 @@ __all__ = [
 
 
 def make_generator(spec: str | Generator, device: str | None = None, **overrides: Any) -> Generator:
-    """Generator for a preset's name, or the generator itself.
+    """Return the generator of a name, or the generator itself.
 
     Args:
         spec: name of a preset in `PRESETS`; `diffusers:<repository or folder>[@<commit>]` for any
@@ -93,7 +93,7 @@ def make_generator(spec: str | Generator, device: str | None = None, **overrides
 
 
 def find_preset(name: str) -> GeneratorPreset:
-    """The preset of that name, or of the model that follows `diffusers:`.
+    """Return the preset of that name, or of the model that follows `diffusers:`.
 
     Raises:
         GenerationError: for an unknown name, with the nearest and all known ones, and for a model
@@ -116,7 +116,7 @@ def find_preset(name: str) -> GeneratorPreset:
 
 
 def fetch_generator(name: str, **overrides: Any) -> None:
-    """Bring the weights of a preset to this machine, with progress bars, and draw nothing.
+    """Download the weights of a preset, with progress bars.
 
     Args:
         name: as for `make_generator`.
@@ -158,7 +158,7 @@ def generate(
 
 
 def check_words(generator: Generator, texts: Iterable[str]) -> None:
-    """Refuse, before anything is drawn, texts with words that the generator never learned.
+    """Check texts for words that the generator never learned.
 
     Cheap: reads a vocabulary file and imports no torch. Generators without a closed vocabulary
     accept everything.

@@ -1,4 +1,4 @@
-"""Any text-to-image model in diffusers' folder format, drawn through diffusers' own pipeline."""
+"""Generate images with any text-to-image model in diffusers' folder format."""
 
 import contextlib
 import functools
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _SEED_LIMIT = 2**63
 _FIRST_BATCH = 8
-"""Pictures drawn at once while it is not known how much memory one takes."""
+"""Batch size until the memory that one image needs is known."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class SlowDtypeWarning(UserWarning):
 
 
 class DiffusersGenerator:
-    """Draws prompts with one preset; meets the `Generator` and `LimitedVocabulary` protocols.
+    """Generates images with one preset; meets the `Generator` and `LimitedVocabulary` protocols.
 
     The noise of every picture comes from its own CPU generator seeded with its own seed, so a
     picture does not depend on the batch it is drawn in, nor its noise on the device. What is left
@@ -104,14 +104,14 @@ class DiffusersGenerator:
 
     @property
     def batch_size(self) -> int:
-        """How many pictures are drawn at once.
+        """Number of images generated at once.
 
         Unless the preset says, a few at first; on a GPU, from then on what its memory holds.
         """
         return self._limit.apply(self.preset.batch_size or self._fitting or _FIRST_BATCH)
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
-        """Draw one picture for every prompt with the seed beside it.
+        """Generate one image for every prompt with its seed.
 
         Where memory does not suffice for a batch, it is halved.
 
@@ -123,7 +123,7 @@ class DiffusersGenerator:
             uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            PicturesUnavailableError: for pictures that are black, refused by the safety checker, or
+            PicturesUnavailableError: for images that are black, rejected by the safety checker, or
                 made of values that are not numbers; it carries the others.
             GenerationError: for unknown words or bad seeds, and when the weights cannot be loaded.
         """
@@ -183,8 +183,8 @@ class DiffusersGenerator:
         with self._measured(len(prompts)), torch.inference_mode():
             drawn = self._call_pipeline(prompts, seeds)
             pictures = drawn.images[:n].float()
-            refused = getattr(drawn, "nsfw_content_detected", None) or [False] * n
-            faults = _faults(pictures, refused, self.preset.dtype)
+            rejected = getattr(drawn, "nsfw_content_detected", None) or [False] * n
+            faults = _faults(pictures, rejected, self.preset.dtype)
             levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy(), faults
 
@@ -209,7 +209,7 @@ class DiffusersGenerator:
 
     @contextlib.contextmanager
     def _measured(self, n: int) -> Iterator[None]:
-        """Learn from drawing `n` pictures how long compiling takes and how many a GPU holds."""
+        """Measure, while `n` images are generated, the time of compiling and the memory."""
         import torch
 
         start = time.perf_counter()
@@ -230,7 +230,7 @@ class DiffusersGenerator:
             logger.info("compiled %s for %d pictures at once: %.1f s", self.name, n, seconds)
 
     def _compiles(self, n: int) -> bool:
-        """Whether drawing `n` pictures at once has to be compiled first."""
+        """Return whether a batch of `n` has to be compiled first."""
         return self.preset.compile is not None and n not in self.warm_up_seconds
 
     @functools.cached_property
@@ -273,16 +273,16 @@ def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:
     return chosen | dict(preset.call_options)
 
 
-def _faults(pictures: "torch.Tensor", refused: Sequence[bool], dtype: str) -> list[str]:
+def _faults(pictures: "torch.Tensor", rejected: Sequence[bool], dtype: str) -> list[str]:
     """Why each of the pictures `[n, 3, H, W]` does not count, '' where it does."""
     import torch
 
     finite = torch.isfinite(pictures).flatten(1).all(1).tolist()
     black = (pictures == 0).flatten(1).all(1).tolist()
     faults = []
-    for is_finite, is_black, is_refused in zip(finite, black, refused, strict=False):
-        if is_refused:
-            faults.append("the model's safety checker refused the picture")
+    for is_finite, is_black, is_rejected in zip(finite, black, rejected, strict=False):
+        if is_rejected:
+            faults.append("the model's safety checker rejected the image")
         elif not is_finite:
             faults.append(f"values that are not numbers, in {dtype}; try dtype='float32'")
         else:

@@ -1,4 +1,4 @@
-"""Any server that speaks OpenAI's Images API, asked through the `openai` client.
+"""Generate images on any server of OpenAI's Images API, through the `openai` client.
 
 OpenAI itself, and whatever else answers `/v1/images/generations`: local servers, `rldf serve`.
 The key is read from the environment when a request needs it, and is kept nowhere.
@@ -45,12 +45,12 @@ _NO_KEY = "none"
 _SENDABLE = re.compile(r"[!-~]*")
 """What a header can carry of a key: visible ASCII."""
 
-# GPT image models always give base64 and refuse response_format; all others take it.
+# GPT image models always give base64 and reject response_format; all others take it.
 _WITHOUT_RESPONSE_FORMAT = ("gpt-image", "chatgpt-image")
 
 
 class ImagesApiGenerator:
-    """Draws prompts on a server; meets the `Generator` and `LimitedVocabulary` protocols.
+    """Generates images on a server; meets the `Generator` and `LimitedVocabulary` protocols.
 
     A picture is what the server first drew for a prompt: the store keeps it and asks never again.
     Where the server takes a seed, it is sent, and the same picture can be had again.
@@ -115,7 +115,7 @@ class ImagesApiGenerator:
 
     @property
     def batch_size(self) -> int:
-        """How many pictures are asked for at once."""
+        """Number of images requested at once."""
         return self.settings.concurrency
 
     @property
@@ -124,7 +124,7 @@ class ImagesApiGenerator:
         return is_loopback(self._server.host)
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
-        """Have one picture drawn for every prompt with the seed beside it.
+        """Request one image for every prompt with its seed.
 
         What was drawn before a failure is kept in memory: the same call again goes on from there.
 
@@ -136,9 +136,9 @@ class ImagesApiGenerator:
             uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            PicturesUnavailableError: a safety filter refused some of them, or a picture is black;
+            PicturesUnavailableError: a safety filter rejected some of them, or a picture is black;
                 it carries the others.
-            GenerationError: the server cannot be reached, refuses the key or the request, or its
+            GenerationError: the server cannot be reached, rejects the key or the request, or its
                 reply is no picture; or `max_generations` would be exceeded.
         """
         asked = [(prompt, int(seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
@@ -167,7 +167,7 @@ class ImagesApiGenerator:
         self.generations += n_pictures
 
     def _draw_all(self, client: "OpenAI", pairs: Sequence[tuple[str, int]]) -> None:
-        """Draw side by side into `_kept`; the first failure stops what has not begun."""
+        """Request in parallel into `_kept`; the first failure cancels what has not started."""
         with ThreadPoolExecutor(min(self.settings.concurrency, len(pairs))) as threads:
             futures = [threads.submit(self._draw, client, *pair) for pair in pairs]
             try:
@@ -233,7 +233,7 @@ class ImagesApiGenerator:
 
     @property
     def _size(self) -> str | None:
-        """The size asked for; None leaves it to the server."""
+        """The requested size; None leaves it to the server."""
         return self.settings.size or ("1024x1024" if self._server.is_openai else None)
 
     @property
@@ -259,8 +259,8 @@ class ImagesApiGenerator:
 
     def _failure(self, error: Exception) -> GenerationError:
         """What to raise, in place of an error whose text may repeat the key."""
-        told = describe_failure(error, self._server.url, self.settings)
-        return GenerationError(f"{self.name!r}: {self._without_key(told)}")
+        message = describe_failure(error, self._server.url, self.settings)
+        return GenerationError(f"{self.name!r}: {self._without_key(message)}")
 
     def _without_key(self, text: str) -> str:
         key = os.environ.get(KEY_VARIABLE, "").strip()
@@ -291,7 +291,7 @@ class ImagesApiGenerator:
                 " machine; set it to your key (to any word if the server asks for none)"
             )
         if not _SENDABLE.fullmatch(key):
-            # Said here: what refuses to send it would repeat it, spelled so that nobody finds it.
+            # Checked here: the HTTP library's own error would repeat the key, escaped.
             raise GenerationError(
                 f"{self.name!r}: {KEY_VARIABLE} has blanks, line breaks or letters beyond ASCII in"
                 " it, which no key has; set it to the key alone"

@@ -1,4 +1,4 @@
-"""Which model behind an Images API is asked, where, and how patiently, as data."""
+"""Settings of a model behind an Images API."""
 
 import math
 import os
@@ -37,7 +37,7 @@ class Server:
 
 @dataclass(frozen=True)
 class ImagesApiSettings:
-    """One model behind an Images API, and how it is asked.
+    """One model behind an Images API, and how to request its images.
 
     Attributes:
         model: as the server calls it: "gpt-image-2", "dall-e-2", "embedded".

@@ -24,7 +24,7 @@ _FILTERED = frozenset(
         UNAVAILABLE,
     }
 )
-BLACK = "an all-black picture: the model overflowed, or a safety checker refused it"
+BLACK = "an all-black picture: the model overflowed, or a safety checker rejected it"
 _FORMATS = ("PNG", "WEBP", "JPEG")
 """Formats that servers send; each further decoder is one more that a hostile server could abuse."""
 
@@ -49,16 +49,16 @@ def find_model(listing: Any, model: str) -> dict[str, Any]:
     """
     for listed in getattr(listing, "data", None) or ():
         if getattr(listed, "id", None) == model:
-            told = (getattr(listed, "model_extra", None) or {}).get("generator")
-            if isinstance(told, dict) and isinstance(told.get("fingerprint"), str):
-                words = told.get("known_words")
+            entry = (getattr(listed, "model_extra", None) or {}).get("generator")
+            if isinstance(entry, dict) and isinstance(entry.get("fingerprint"), str):
+                words = entry.get("known_words")
                 if words is None or _are_words(words):
-                    return told
+                    return entry
     return {}
 
 
-def _are_words(told: object) -> bool:
-    return isinstance(told, list) and all(isinstance(word, str) for word in told)
+def _are_words(entry: object) -> bool:
+    return isinstance(entry, list) and all(isinstance(word, str) for word in entry)
 
 
 def read_picture(reply: Any, name: str, size: str | None) -> Image:

@@ -193,8 +193,8 @@ class PipelineFiles:
         safe |= {folder / name for name in self._left_out()}
         pickles = sorted(p.relative_to(folder).as_posix() for p in files if p.parent not in safe)
         if pickles:
-            told = _UNSAFE.format(files=", ".join(pickles))
-            raise GenerationError(f"the generator {self.name!r}: {folder} {told}")
+            problem = _UNSAFE.format(files=", ".join(pickles))
+            raise GenerationError(f"the generator {self.name!r}: {folder} {problem}")
 
     def _failed(self, error: Exception) -> str:
         reason = " ".join(str(error).split()) or type(error).__name__

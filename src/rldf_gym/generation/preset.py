@@ -45,7 +45,7 @@ class GeneratorPreset:
             tiny one.
         vae_revision: commit of that repository; unused for a folder.
         safety_checker: whether the model's own safety checker, if it has one, looks at every
-            picture; what it refuses is an unavailable picture.
+            picture; images that it rejects count as failed.
         call_options: further arguments of the pipeline's call, such as Flux's `true_cfg_scale`
             (which takes effect with a `negative_prompt` only).
         compile: a mode of `torch.compile` for the denoising network: "default",

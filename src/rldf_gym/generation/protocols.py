@@ -13,11 +13,11 @@ Pictures = NDArray[np.uint8]
 
 
 class GenerationError(RLDFError):
-    """A generator that is unknown, cannot be loaded, or was asked for what it cannot draw."""
+    """An unknown generator, one that cannot be loaded, or a bad setting, prompt or seed."""
 
 
 class PicturesUnavailableError(GenerationError):
-    """Some pictures of a call do not exist and never will; the others were drawn.
+    """Some images of a call can never be generated; the others were.
 
     A safety filter rejected the prompt, or the model computed values that are not numbers. A search
     continues without these images: `StateEvaluator` stores the reason, and such a state is read as
@@ -41,8 +41,8 @@ class PicturesUnavailableError(GenerationError):
             reasons: why, by position in the call.
             pictures: uint8 `[n, H, W, 3]`; those with a reason are replaced by the placeholder.
         """
-        told = "; ".join(f"{prompts[place]!r}: {reason}" for place, reason in reasons.items())
-        super().__init__(f"the generator {name!r} gives no picture for {told}")
+        failures = "; ".join(f"{prompts[place]!r}: {reason}" for place, reason in reasons.items())
+        super().__init__(f"the generator {name!r} gives no picture for {failures}")
         self.reasons = dict(reasons)
         self.pictures = pictures.copy()
         self.pictures[list(reasons)] = PLACEHOLDER_GREY
@@ -58,10 +58,10 @@ class PicturesUnavailableError(GenerationError):
 
 @runtime_checkable
 class Generator(Protocol):
-    """Anything that draws prompts.
+    """Anything that turns prompts into images.
 
-    A picture is a pure function of (fingerprint, prompt, seed): pictures are stored under that
-    key and never drawn twice (paper, Discussion 2: fixed seeds for consistent rewards).
+    An image is a pure function of (fingerprint, prompt, seed): images are stored under that
+    key and never generated twice (paper, Discussion 2: fixed seeds for consistent rewards).
     """
 
     @property
@@ -78,11 +78,11 @@ class Generator(Protocol):
         ...
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
-        """Draw one picture for every prompt with the seed beside it: uint8 `[n, H, W, 3]`, RGB.
+        """Generate one image for every prompt with its seed: uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
             PicturesUnavailableError: some of them do not exist; it carries the others.
-            GenerationError: nothing was drawn.
+            GenerationError: nothing was generated.
         """
         ...
 
@@ -99,7 +99,7 @@ class LimitedVocabulary(Protocol):
 
 @runtime_checkable
 class HasPerception(Protocol):
-    """A generator that says what its pictures are best looked at with."""
+    """A generator that names the perception for its images."""
 
     @property
     def perception(self) -> str:

@@ -110,8 +110,8 @@ class LimitedBody:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._limit:
-                told = f"a request has at most {self._limit} bytes"
-                raise RequestError(413, told, "request_too_large")
+                reason = f"a request has at most {self._limit} bytes"
+                raise RequestError(413, reason, "request_too_large")
         return body
 
 

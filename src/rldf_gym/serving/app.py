@@ -158,7 +158,7 @@ def _add_routes(app: FastAPI, model: ServedModel, queue: PictureQueue, metrics: 
 
 def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(RequestError)
-    async def refused(_: Request, error: RequestError) -> Response:
+    async def rejected(_: Request, error: RequestError) -> Response:
         return error.response()
 
     @app.exception_handler(RequestValidationError)
@@ -169,9 +169,9 @@ def _add_error_handlers(app: FastAPI) -> None:
     async def not_there(request: Request, error: HTTPException) -> Response:
         if error.status_code == 400:  # FastAPI's answer to bytes that are no text
             return invalid_json().response()
-        told = f"{request.method} {request.url.path}: {error.detail}"
+        message = f"{request.method} {request.url.path}: {error.detail}"
         code = HTTPStatus(error.status_code).name.lower()
-        return RequestError(error.status_code, told, code, headers=error.headers).response()
+        return RequestError(error.status_code, message, code, headers=error.headers).response()
 
     @app.exception_handler(RLDFError)
     async def failed(_: Request, error: RLDFError) -> Response:
@@ -180,24 +180,24 @@ def _add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def broken(_: Request, __: Exception) -> Response:
         # Our own errors are written for users; what libraries say stays in the server's log.
-        told = "the picture could not be drawn"
-        return RequestError(500, told, "generation_failed", headers=_NO_RETRY).response()
+        message = "the picture could not be drawn"
+        return RequestError(500, message, "generation_failed", headers=_NO_RETRY).response()
 
 
 async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQueue) -> Response:
     _check(asked, model)
     n_pictures = asked.n or 1
     if n_pictures > queue.capacity:
-        told = f"n is {n_pictures}, but no more than {queue.capacity} pictures may wait here"
-        raise RequestError(400, told, "invalid_value", "n")
+        message = f"n is {n_pictures}, but no more than {queue.capacity} pictures may wait here"
+        raise RequestError(400, message, "invalid_value", "n")
     first = secrets.randbelow(SEED_LIMIT) if asked.seed is None else asked.seed
     seeds = [(first + place) % SEED_LIMIT for place in range(n_pictures)]
     try:
         outcomes = await queue.draw([asked.prompt] * n_pictures, seeds)
     except QueueFullError:
         seconds = str(queue.seconds_until_empty())
-        told = f"{len(queue)} images are waiting already; try again in {seconds} seconds"
-        raise RequestError(503, told, "queue_full", headers={"Retry-After": seconds}) from None
+        message = f"{len(queue)} images are waiting already; try again in {seconds} seconds"
+        raise RequestError(503, message, "queue_full", headers={"Retry-After": seconds}) from None
     if reasons := [outcome.reason for outcome in outcomes if isinstance(outcome, FailedImage)]:
         raise RequestError(400, "; ".join(dict.fromkeys(reasons)), UNAVAILABLE, "prompt")
     pictures = [outcome for outcome in outcomes if not isinstance(outcome, FailedImage)]
@@ -223,8 +223,8 @@ def _check(asked: PicturesRequest, model: ServedModel) -> None:
     if asked.model is not None:
         _require_model(asked.model, model)
     if asked.size not in (None, "auto", model.size):
-        told = f"{model.generator.name} draws {model.size} and no other size"
-        raise RequestError(400, told, "invalid_value", "size")
+        message = f"{model.generator.name} draws {model.size} and no other size"
+        raise RequestError(400, message, "invalid_value", "size")
     try:
         check_words(model.generator, [asked.prompt])
     except GenerationError as error:
@@ -233,8 +233,8 @@ def _check(asked: PicturesRequest, model: ServedModel) -> None:
 
 def _require_model(name: str, model: ServedModel) -> None:
     if name != model.generator.name:
-        told = f"no model {name!r} here; this server draws with {model.generator.name!r}"
-        raise RequestError(404, told, "model_not_found", "model")
+        message = f"no model {name!r} here; this server draws with {model.generator.name!r}"
+        raise RequestError(404, message, "model_not_found", "model")
 
 
 async def _unless_gone(request: Request, work: Coroutine[Any, Any, Response]) -> Response:

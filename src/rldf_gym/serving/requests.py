@@ -76,8 +76,8 @@ def explain(error: RequestValidationError, content_type: str) -> RequestError:
         (".".join(str(part) for part in fault["loc"][1:]), str(fault["msg"]))
         for fault in error.errors()
     ]
-    told = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
-    return RequestError(400, told, "invalid_value", faults[0][0] or None)
+    message = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
+    return RequestError(400, message, "invalid_value", faults[0][0] or None)
 
 
 def invalid_json() -> RequestError:

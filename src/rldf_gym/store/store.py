@@ -52,7 +52,7 @@ class StoreWarning(UserWarning):
 
 
 def default_path() -> Path:
-    """Where the store lies unless told otherwise: ``$RLDF_STORE``, else the user's cache folder."""
+    """Return the default path: ``$RLDF_STORE``, else a file in the user's cache folder."""
     if chosen := os.environ.get("RLDF_STORE"):
         return Path(chosen).expanduser()
     import platformdirs
