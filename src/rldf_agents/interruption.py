@@ -51,6 +51,7 @@ class DeferredInterrupt:
 
     def _request(self, signal_number: int, frame: FrameType | None) -> None:
         self.requested = True
+        self._on_request()
         self._restore()
         logger.warning("interrupted: finishing this step; Ctrl-C again stops at once")
 
