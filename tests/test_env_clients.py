@@ -5,6 +5,7 @@ import functools
 import pickle
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import gymnasium as gym
@@ -14,7 +15,7 @@ from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import InvalidAction
 from gymnasium.utils.env_match import check_environments_match
 from gymnasium.vector import AutoresetMode
-from painted_world import load_grammar, painted_arguments
+from painted_world import PaintedGenerator, load_grammar, painted_arguments
 from PIL import Image
 
 import rldf_gym
@@ -87,6 +88,22 @@ def test_a_data_url_that_is_no_picture_is_rejected(url):
 
 def test_two_environments_match_for_gymnasium():
     check_environments_match(make(), make(), num_steps=20)
+
+
+def test_a_new_state_passes_at_most_seven_functions_on_its_way_to_the_generator():
+    depths = []
+
+    class Observed(PaintedGenerator):
+        def __call__(self, prompts, seeds):
+            package = str(Path(rldf_gym.__file__).parent)
+            stack = traceback.extract_stack()
+            depths.append(1 + sum(frame.filename.startswith(package) for frame in stack))
+            return super().__call__(prompts, seeds)
+
+    env = make(generator=Observed(BASE))
+    env.reset(options={"state": [0, 0, 0, 0]})
+    env.step([1, 1])
+    assert depths[-1] <= 7
 
 
 def test_the_info_is_plain():

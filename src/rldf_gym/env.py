@@ -174,8 +174,11 @@ class RLDFEnv(gym.Env[State, State]):
         for axis, change in self._mode.decode(action):
             if 0 <= labels[axis] + change < self._sizes[axis]:
                 index += change * self._strides[axis]
-        here = self._table.visits.get(index) or self._table.visit(index)
-        self._here = here
+        visit = self._table.visits.get(index)
+        if visit is None:
+            [row] = self._table.rows(np.array([index]))
+            visit = self._table.visit(index, row)
+        self._here = here = visit
         return here.state.copy(), here.reward, here.terminal, False, self._info(here)
 
     def reset(
@@ -200,7 +203,8 @@ class RLDFEnv(gym.Env[State, State]):
         self._set_goal(goal)
         try:
             index = self._random_start() if chosen is None else chosen
-            self._here = here = self._table.visit(index)
+            [row] = self._table.rows(np.array([index]))
+            self._here = here = self._table.visit(index, row)
         except BaseException:
             self._set_goal(before)
             raise

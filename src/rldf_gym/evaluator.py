@@ -1,11 +1,11 @@
-"""The world a grammar spans: every state's picture and what is read in it, through the store.
+"""Turn states into images and readings, through the store.
 
-    state -> prompt -> picture -> model outputs -> reading
-           grammar  generator   perception     picture reader
+    state -> prompt -> image -> model outputs -> reading
+           grammar  generator   perception  label decoder
 
-Everything right of the state is a pure function of it, so each arrow is looked up before it is
-computed; what is missing is computed in batches, here and nowhere else. Models are loaded when
-something is missing: a world whose states are all in the store needs none.
+Everything after the state is a pure function of it, so each result is looked up before it is
+computed. What is missing is computed in batches, here and nowhere else. Models are loaded only when
+something is missing.
 """
 
 import copy
@@ -38,7 +38,7 @@ MOST_TEXTS = 100_000
 """Text embeddings kept in memory, some kilobytes each; beyond, the store is read anew."""
 
 PREFETCH = (None, "neighbours")
-"""What a world may draw beside what it is asked for."""
+"""Values of ``prefetch``: what to generate beside what is asked for."""
 
 Picture = NDArray[np.uint8]
 Images = dict[str, Picture | FailedImage]
@@ -63,19 +63,18 @@ class Counts:
 
 
 class StateEvaluator:
-    """States of a grammar, drawn by one generator and read by one perception.
+    """Turns states of a grammar into images and readings, through the store.
 
     Attributes:
         grammar: whose states these are.
-        generator: draws the prompts.
+        generator: makes images of the prompts.
         perception: looks at the pictures.
-        store: where pictures and what was seen in them are kept.
+        store: keeps the images and the outputs of the perception models.
         generation_seed: the seed of every picture, fixed so that a state's reading never changes
             (paper, Discussion 2).
-        prefetch: None, or "neighbours": where states have to be drawn, the batch is filled up with
-            neighbours of theirs (one unit along one axis) that nobody drew yet. Worth it on a
-            device where a larger batch is nearly free; the picture of an agent's next step is
-            then there before it is asked for.
+        prefetch: None, or "neighbours": a batch of states to generate is filled with neighbours
+            of theirs (one unit along one axis) that have no image yet. Useful on a device where a
+            larger batch is nearly free.
     """
 
     def __init__(
@@ -87,7 +86,7 @@ class StateEvaluator:
         generation_seed: int = 0,
         prefetch: str | None = None,
     ) -> None:
-        """Check that the generator knows the grammar's words; draws and loads nothing.
+        """Check that the generator knows the grammar's words; generates and loads nothing.
 
         Raises:
             GenerationError: the grammar has words that the generator never learned.
@@ -149,7 +148,7 @@ class StateEvaluator:
             batch = list(indices[done : done + size])
             n_asked = len(batch)
             if self.prefetch == "neighbours":
-                batch += self._undrawn_neighbours(batch, size - n_asked)
+                batch += self._missing_neighbours(batch, size - n_asked)
             prompts = [self.grammar.decode(self.grammar.state(index)) for index in batch]
             try:
                 readings = self._read({self._key(prompt): prompt for prompt in prompts})
@@ -202,15 +201,15 @@ class StateEvaluator:
         [image] = self._images({self._key(prompt): prompt}).values()
         return image
 
-    def _undrawn_neighbours(self, asked: Sequence[int], at_most: int) -> list[int]:
+    def _missing_neighbours(self, asked: Sequence[int], at_most: int) -> list[int]:
         """Return states one unit from those asked for, if any of these has to be generated."""
-        if not at_most or not any(map(self._is_undrawn, asked)):
+        if not at_most or not any(map(self._is_missing, asked)):
             return []
         around = dict.fromkeys(n for index in asked for n in neighbours(self.grammar, index))
         candidates = (index for index in around if index not in asked)
-        return list(itertools.islice(filter(self._is_undrawn, candidates), at_most))
+        return list(itertools.islice(filter(self._is_missing, candidates), at_most))
 
-    def _is_undrawn(self, index: int) -> bool:
+    def _is_missing(self, index: int) -> bool:
         key = self._key(self.grammar.decode(self.grammar.state(index)))
         models = self.perception.models().values()
         return (

@@ -72,7 +72,7 @@ class Goal:
 
 
 def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
-    """The confidence below which a value read on each axis is a guess: float64 ``[n_axes]``.
+    """Return the confidence from which a value counts as recognised: float64 ``[n_axes]``.
 
     One half; on an axis with two values, where one half is mere chance, a quarter above it.
     """
@@ -93,7 +93,7 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
         TargetError: the target is missing, no picture, or damaged.
 
     Warns:
-        LowConfidenceWarning: names the axes that are guesses, their values and confidences.
+        LowConfidenceWarning: names the axes, their values and confidences.
         LowSimilarityWarning: the target is outside of what the grammar can describe.
     """
     picture = load_picture(target)
@@ -129,20 +129,20 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
             stacklevel=2,
         )
     if goal.low_confidence_axes:
-        warnings.warn(_guesses_told(goal, evaluator), LowConfidenceWarning, stacklevel=2)
+        warnings.warn(_low_confidence_message(goal, evaluator), LowConfidenceWarning, stacklevel=2)
     return goal
 
 
-def _guesses_told(goal: Goal, evaluator: StateEvaluator) -> str:
+def _low_confidence_message(goal: Goal, evaluator: StateEvaluator) -> str:
     grammar = evaluator.grammar
-    told = []
+    values = []
     for name in goal.low_confidence_axes:
         index = grammar.axis_index(name)
         word = grammar.axis(name).values[int(goal.state[index])]
-        told.append(f"{name} = {word!r} ({goal.reading.confidence[index]:.2f})")
+        values.append(f"{name} = {word!r} ({goal.reading.confidence[index]:.2f})")
     return (
         f"the target was read as {goal.prompt!r}, where these are guesses (confidence):"
-        f" {', '.join(told)}. The picture may show what this grammar or perception does not know."
+        f" {', '.join(values)}. The picture may show what this grammar or perception does not know."
     )
 
 
@@ -156,7 +156,7 @@ def load_picture(target: Target | None = None) -> Picture:
             ``[H, W]`` (grey). None takes the picture that ships with the package.
 
     Raises:
-        TargetError: naming the target, what is wrong with it, and the mend.
+        TargetError: naming the target, what is wrong with it, and how to fix it.
     """
     if target is None:
         return _from_file(DEFAULT_TARGET)
@@ -169,7 +169,7 @@ def load_picture(target: Target | None = None) -> Picture:
     from PIL import Image
 
     if isinstance(target, Image.Image):
-        with _faults_told("the target"):
+        with _pillow_errors("the target"):
             return _from_image(target, "the target")
     raise TargetError(
         f"the target is a {type(target).__name__}; give the path of a picture, a PIL image, or an"
@@ -180,7 +180,7 @@ def load_picture(target: Target | None = None) -> Picture:
 def _from_data_url(url: str) -> Picture:
     from PIL import Image
 
-    with _faults_told("the target (a data: URL)"):
+    with _pillow_errors("the target (a data: URL)"):
         header, _, content = url.partition(",")
         if not header.endswith(";base64"):
             raise TargetError("the target is a data: URL without ';base64,'")
@@ -197,15 +197,15 @@ def _from_file(path: Path) -> Picture:
         raise TargetError(f"the target {path} is not a file; give the path of one picture")
     if path.stat().st_size == 0:
         raise TargetError(f"the target {path} is empty (0 bytes)")
-    with _faults_told(f"the target {path}"), warnings.catch_warnings():
+    with _pillow_errors(f"the target {path}"), warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as image:
             return _from_image(image, f"the target {path}")
 
 
 @contextmanager
-def _faults_told(name: str) -> Iterator[None]:
-    """Whatever Pillow raises within, told of the target of that name."""
+def _pillow_errors(name: str) -> Iterator[None]:
+    """Turn what Pillow raises into errors about the target of that name."""
     from PIL import Image, UnidentifiedImageError
 
     try:

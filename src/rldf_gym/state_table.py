@@ -157,11 +157,8 @@ class StateTable:
         """Return the part of ``infos`` under `INFO_KEYS`: new arrays ``[n, ...]``."""
         return {name: self._columns[name].take(rows, axis=0) for name in INFO_KEYS}
 
-    def visit(self, index: int) -> Visit:
-        """Return a state by its number, evaluated if it is new."""
-        if index in self.visits:
-            return self.visits[index]
-        [row] = self.rows(np.array([index]))
+    def visit(self, index: int, row: int) -> Visit:
+        """Return the state with this number, which has this row."""
         facts = {name: _plain(column[row]) for name, column in self._columns.items()}
         visit = self.visits[index] = Visit(
             index,

@@ -1,4 +1,4 @@
-"""A whole world, drawn and read once and for all, and searched without drawing anything."""
+"""The readings of all states of a grammar, searched without generating anything."""
 
 from rldf_gym.atlas.atlas import Atlas, Match, default_path
 from rldf_gym.atlas.atlas_file import AtlasError, AtlasIdentity

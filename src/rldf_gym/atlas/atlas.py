@@ -1,4 +1,4 @@
-"""A whole world drawn and read: the best states for any target, without drawing anything.
+"""The readings of all states: the best ones for any target, without generating anything.
 
 Where every state's reading is known, the search that a learner is trained for is one comparison
 with all of them, and its result the optimum: the yardstick for every learner.
@@ -60,7 +60,7 @@ class Atlas:
 
     @classmethod
     def open(cls, path: str | Path) -> "Atlas":
-        """Open an atlas file; loads no model and draws nothing.
+        """Open an atlas file; loads no model and generates nothing.
 
         Raises:
             AtlasError: there is none, or the file is no atlas or damaged.
@@ -76,7 +76,7 @@ class Atlas:
         seed: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> "Atlas":
-        """Draw and read every state that the store does not have, and write the atlas.
+        """Generate and read every state that the store does not have, and write the atlas.
 
         What is drawn is in the store at once, batch by batch: a build that was interrupted, at
         any moment and by any means, goes on from there. The file is written whole or not at all.
@@ -84,9 +84,9 @@ class Atlas:
         Args:
             evaluator: whose atlas to make.
             path: the file; None for `default_path`. An atlas of the same is opened as it is.
-            sample: how many states, drawn by lot; None for all of them.
-            seed: of that lot.
-            progress: told how many states are read, and of how many, after every one.
+            sample: how many states, chosen at random; None for all of them.
+            seed: of that choice.
+            progress: receives the number of states read, and of all, after every one.
 
         Raises:
             AtlasError: the sample is no number from 1 to that of the states, or missing for a
@@ -143,7 +143,7 @@ class Atlas:
 
 
 def default_path(evaluator: StateEvaluator, sample: int | None = None, seed: int = 0) -> Path:
-    """Where a world's atlas lies unless told otherwise: in the folder ``atlases`` by its store.
+    """Return the default path of an atlas: in the folder ``atlases`` beside the store.
 
     Raises:
         AtlasError: the world's store is in memory.
@@ -163,7 +163,7 @@ def _chosen_states(grammar: Grammar, sample: int | None, seed: int) -> NDArray[n
     if (sample or grammar.n_states) > _MOST_STATES:
         raise AtlasError(
             f"{sample or grammar.n_states} states are too many for one atlas (at most"
-            f" {_MOST_STATES}); draw a sample of them"
+            f" {_MOST_STATES}); take a sample of them"
         )
     if sample is None:
         return np.arange(grammar.n_states, dtype=np.int64)

@@ -31,9 +31,9 @@ class AtlasIdentity:
     Attributes:
         grammar: fingerprint of the grammar.
         generator: fingerprint of the generator.
-        models: fingerprint of every model that looked at the pictures, by name.
+        models: fingerprint of every perception model, by name.
         generation_seed: the seed of every picture.
-        sample: how many states were drawn by lot; None for all.
+        sample: how many states were chosen at random; None for all.
         seed: of that lot.
     """
 
@@ -69,7 +69,7 @@ class AtlasIdentity:
 class AtlasFile:
     """An atlas on disk: ``indices``, ``values``, ``confidence`` and ``embeddings``.
 
-    The embeddings stay there, mapped into memory, and are looked through a part at a time.
+    The embeddings stay there, mapped into memory, and are read a part at a time.
 
     Attributes:
         path: the file.

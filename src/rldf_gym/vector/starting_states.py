@@ -12,9 +12,9 @@ Seeds = int | Sequence[int | None] | None
 
 
 class StartingStates:
-    """Random streams that draw the numbers of starting states, one stream per sub-environment.
+    """Random streams of starting states, one for every sub-environment.
 
-    A stream draws what a single environment of the same seed would draw.
+    A stream gives the starts of a single environment with the same seed.
     """
 
     def __init__(self, num_envs: int, n_states: int) -> None:
