@@ -9,7 +9,10 @@ import rldf_gym
 
 def main(target: str | None = None, steps: int = 600, seed: int = 0, gamma: float = 0.9) -> None:
     """Search what a picture means; without TARGET, the one that ships with the package."""
-    env = gym.make("RLDF-v0", target=target, reward="multi_semantic", max_episode_steps=100)
+    try:
+        env = gym.make("RLDF-v0", target=target, reward="multi_semantic", max_episode_steps=100)
+    except rldf_gym.RLDFError as error:
+        raise SystemExit(f"error: {error}") from error
     goal = env.unwrapped.goal
     print(f"rldf_gym {rldf_gym.__version__}; the target was read as {goal.prompt!r}")
     random = np.random.default_rng(seed)

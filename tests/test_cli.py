@@ -106,6 +106,12 @@ class TestBadInput:
         assert told in refusal(capsys, "search", target, "--out", tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
+    def test_for_an_address_or_a_phone_s_photograph_says_what_to_do(self, capsys, tmp_path):
+        address = "https://example.com/dog.png"
+        assert f"{address} is an address: download it" in refusal(capsys, "search", address)
+        (tmp_path / "photo.HEIC").write_bytes(b"ftypheic")
+        assert "export it as JPEG" in refusal(capsys, "search", tmp_path / "photo.HEIC")
+
     def test_in_the_last_of_several_pictures_stops_them_all(self, capsys, tmp_path, picture):
         arguments = ["search", picture, picture, tmp_path / "none.png", "--out", tmp_path / "out"]
         assert "none.png does not exist" in refusal(capsys, *arguments)

@@ -162,6 +162,8 @@ def load_picture(target: Target | None = None) -> Picture:
         return _from_file(DEFAULT_TARGET)
     if isinstance(target, str) and target.startswith("data:"):
         return _from_data_url(target)
+    if isinstance(target, str) and "://" in target:
+        raise TargetError(f"the target {target} is an address: download it and give the file")
     if isinstance(target, str | Path):
         return _from_file(Path(target).expanduser())
     if isinstance(target, np.ndarray):
@@ -213,7 +215,8 @@ def _pillow_errors(name: str) -> Iterator[None]:
     except TargetError:
         raise
     except UnidentifiedImageError as error:
-        raise TargetError(f"{name} is not a picture that Pillow can read") from error
+        fix = "; export it as JPEG" if name.lower().endswith((".heic", ".heif")) else ""
+        raise TargetError(f"{name} is not a picture that Pillow can read{fix}") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise TargetError(
             f"{name} is larger than {Image.MAX_IMAGE_PIXELS:,} pixels; scale it down (the picture"

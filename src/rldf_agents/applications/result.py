@@ -98,6 +98,23 @@ class SearchResult:
         axes = ", ".join(name.replace("_", " ") for name in names)
         return (f"read with low confidence: {axes}",)
 
+    @property
+    def verdict(self) -> str:
+        """ "found", "doubtful" (found, but the target's reading is not sure), or "missed"."""
+        if not self.found:
+            return "missed"
+        return "doubtful" if self.doubts else "found"
+
+    @property
+    def headline(self) -> str:
+        """Return the outcome in one sentence, naming which success is meant."""
+        if self.matched:
+            return "A picture reads as the target on every axis"
+        if self.reached:
+            return "Goal state reached, but no picture reads as the target on every axis"
+        steps, closest = self.statistics.steps, self.statistics.min_distance
+        return f"Goal state not reached in {steps} steps; closest: {closest:.0f} away"
+
     def save(self, folder: str | Path, command: str | None = None) -> Path:
         """Write result.json, best.png, trajectory.png and report.html, each atomically.
 
