@@ -84,17 +84,27 @@ def _goal_axes(result: SearchResult) -> list[dict[str, Any]]:
             "word": axis.values[label] or "(nothing)",
             "confidence": float(confidence),
             "is_guess": axis.name in goal.low_confidence_axes,
+            "runner_up": _runner_up(axis.values, probabilities),
             "best": axis.values[found] or "(nothing)",
             "matches": found == label,
         }
-        for axis, label, confidence, found in zip(
+        for axis, label, confidence, found, probabilities in zip(
             result.grammar.axes,
             goal.state.tolist(),
             goal.reading.confidence,
             best,
+            goal.reading.probabilities or [None] * len(best),
             strict=True,
         )
     ]
+
+
+def _runner_up(values: Sequence[str], probabilities: npt.NDArray[np.float32] | None) -> str | None:
+    """Return the second most probable value with its probability, None where there is none."""
+    if probabilities is None or len(values) < 2:
+        return None
+    second = int(np.argsort(-probabilities, kind="stable")[1])
+    return f"{values[second] or '(nothing)'} {probabilities[second]:.2f}"
 
 
 def _table_3(statistics: RunStatistics) -> list[tuple[str, str, str]]:

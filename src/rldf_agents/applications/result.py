@@ -92,15 +92,20 @@ class SearchResult:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Reasons why even a matching image may not show what the target shows; may be empty."""
-        names = self.goal.low_confidence_axes
-        if not names:
-            return ()
-        axes = ", ".join(name.replace("_", " ") for name in names)
-        return (f"read with low confidence: {axes}",)
+        found = []
+        if self.goal.outside:
+            found.append(
+                "the target may show what this grammar or generator has no words for; for"
+                " photographs use --generator sd14"
+            )
+        if names := self.goal.low_confidence_axes:
+            axes = ", ".join(name.replace("_", " ") for name in names)
+            found.append(f"read with low confidence: {axes}")
+        return tuple(found)
 
     @property
     def verdict(self) -> str:
-        """ "found", "doubtful" (found, but the target's reading is not sure), or "missed"."""
+        """Return "found", "doubtful" (found, but the target's reading is unsure) or "missed"."""
         if not self.found:
             return "missed"
         return "doubtful" if self.doubts else "found"

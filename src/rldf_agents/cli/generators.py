@@ -10,6 +10,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
+_WIDE = 200
+
 app = typer.Typer(help="The text-to-image models known by name; fetch their weights.")
 
 
@@ -21,6 +23,9 @@ def list_generators(context: typer.Context) -> None:
     from rich.console import Console
 
     console = Console()
+    if not console.is_terminal:
+        # In a pipe there is no width to fit into: every row is one line.
+        console = Console(width=_WIDE)
     console.print(_known())
     console.print(
         "Also: diffusers:<repository or folder>[@<commit>] for any text-to-image model of"
