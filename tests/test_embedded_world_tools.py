@@ -94,6 +94,18 @@ def test_the_first_of_two_things_stands_behind_the_second(renderer):
         assert dogs.max() < cars.min()
 
 
+@pytest.mark.parametrize(("things", "people"), [(1, 0), (1, 1), (1, 3), (3, 1)])
+def test_a_single_figure_of_a_tidy_picture_always_stands_in_the_same_place(
+    renderer, things, people
+):
+    description = Description("snow", "dog", things, people, tidy=True)
+    boxes = [renderer.render(np.random.default_rng(seed), description)[1] for seed in range(20)]
+    for kind, count in ((NOUNS.index("dog"), things), (PERSON_CLASS, people)):
+        if count == 1:
+            centres = [rows[rows[:, 0] == kind, 1::2].mean() for rows in boxes]
+            assert np.ptp(centres) < 12
+
+
 def test_figures_across_the_border_have_boxes_that_end_there(renderer):
     description = Description("snow", "car", 4, 0, overhang=0.35)
     boxes = [renderer.render(np.random.default_rng(seed), description)[1] for seed in range(20)]

@@ -19,6 +19,7 @@ Seed = Annotated[int, typer.Option(help="Decides initial weights, batches and no
 
 CORPORA = {  # name: (pictures, seed, share composed tidily, cut-outs)
     "train": (60_000, 1, 0.67, "models"),
+    "generation": (30_000, 5, 1.0, "models"),
     "judge": (20_000, 2, 0.5, "judge"),
     "validation": (3_000, 3, 0.5, "models"),
     "test": (7_000, 4, 0.5, "models"),
@@ -88,7 +89,7 @@ def text_to_image(
     folder, vae = runs / "text_to_image", runs / "autoencoder" / "vae"
     tokenizer = build_tokenizer(folder / "tokenizer")
     encoder = AutoencoderTiny.from_pretrained(vae).float().to(device)
-    corpus = Corpus.open(runs / "train")
+    corpus = Corpus.open(runs / "generation")
     data = training.encode_corpus(corpus, encoder, tokenizer, folder / "latents.npy", device)
     model = training.TextToImage(tokenizer)
     if start is not None:

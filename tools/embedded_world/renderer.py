@@ -1,9 +1,9 @@
 """Render a described scene: background, people, things, light, weather, and a box for each figure.
 
 There are two compositions. *Loose* places figures of various sizes anywhere in their band, some
-of them across the border; it stands for the pictures that users bring. *Tidy* sets figures in rows
-so that each can be counted. The detector, the classifiers and the judge learn from both, the
-text-to-image model from tidy pictures only.
+of them across the border; it stands for the pictures that users bring. *Tidy* sets figures in rows,
+each in its place, so that it can be counted. The detector, the classifiers and the judge learn from
+both, the text-to-image model from tidy pictures only.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,11 @@ THING_SIDES = {
     "car": 76,
 }
 MANY_THINGS_SCALE = 0.6
-COLUMNS = (23, 64, 105)  # where the three figures of a tidy row stand
+# Centres of the figures of a tidy row. A single figure has one place for each composition: where it
+# could stand at either side, a denoiser of few steps places one at each.
+COLUMNS = (23, 64, 105)
+_LEFT, _CENTRE, _RIGHT = (26,), (64,), (94,)
+_BESIDE_A_PERSON = (72,)
 _PERSON_SIDES = {  # (alone in the picture, one person): longest side in a tidy picture
     (True, True): 84.0,
     (True, False): 58.0,
@@ -104,6 +108,7 @@ class _Row:
     feet: tuple[int, int]
     overlap: float
     overhang: float
+    columns: tuple[int, ...]
 
 
 def _overlap(a: tuple[int, ...], b: tuple[int, ...]) -> float:
@@ -140,9 +145,11 @@ class Renderer:
 
     def _place(self, rng: np.random.Generator, d: Description) -> list[_Figure]:
         figures: list[_Figure] = []
-        place = self._place_tidy_row if d.tidy else self._place_loose_row
         for row in _rows(d):
-            figures += place(rng, row, figures)
+            if d.tidy:
+                figures += self._place_tidy_row(rng, row)
+            else:
+                figures += self._place_loose_row(rng, row, figures)
         return figures
 
     def _cutout(self, rng: np.random.Generator, row: _Row, shrink: float) -> Image.Image:
@@ -172,38 +179,29 @@ class Renderer:
             figures.append(min(candidates, key=lambda candidate: candidate[0])[1])
         return figures
 
-    def _place_tidy_row(
-        self, rng: np.random.Generator, row: _Row, placed: list[_Figure]
-    ) -> list[_Figure]:
-        if row.count == 1:
-            columns = [int(rng.choice(_free_columns(placed)))]
-        else:
-            columns = [COLUMNS[i % len(COLUMNS)] for i in range(row.count)]
+    def _place_tidy_row(self, rng: np.random.Generator, row: _Row) -> list[_Figure]:
         figures = []
-        for column in columns:
+        for i in range(row.count):
             image = self._cutout(rng, row, 1)
-            centre = column + int(rng.integers(-4, 5))
+            centre = row.columns[i % len(row.columns)] + int(rng.integers(-4, 5))
             left = int(np.clip(centre - image.width // 2, 0, max(0, SIDE - image.width)))
             feet = int(rng.integers(row.feet[1] - 5, row.feet[1] + 1))
             figures.append(_Figure(row.kind, (left, feet - image.height), image))
         return figures
 
 
-def _free_columns(placed: list[_Figure]) -> list[int]:
-    """Columns in which a single figure hides nobody, when there are any."""
-    free = [c for c in COLUMNS if all(not f.box[0] - 8 < c < f.box[2] + 8 for f in placed)]
-    return free or list(COLUMNS)
-
-
 def _rows(d: Description) -> list[_Row]:
     """Rows of figures from back to front."""
     rows = [_people_row(d)] if d.people else []
     if d.noun is not None and d.second_noun is not None:
-        rows.append(_thing_row(d, d.noun, d.things, _BEHIND, (72, 84)))
-        rows.append(_thing_row(d, d.second_noun, d.second_things, _IN_FRONT, (110, 125)))
+        two = d.things == d.second_things == 1
+        behind, in_front = (_LEFT, _RIGHT) if two else (_CENTRE, _CENTRE)
+        rows.append(_thing_row(d, d.noun, d.things, _BEHIND, (72, 84), behind))
+        rows.append(_thing_row(d, d.second_noun, d.second_things, _IN_FRONT, (110, 125), in_front))
     elif d.noun is not None:
         feet = (108, 124) if d.things == 1 else (88, 126)
-        rows.append(_thing_row(d, d.noun, d.things, (1.0, MANY_THINGS_SCALE), feet))
+        place = _BESIDE_A_PERSON if d.people == 1 else _CENTRE
+        rows.append(_thing_row(d, d.noun, d.things, (1.0, MANY_THINGS_SCALE), feet, place))
     return rows
 
 
@@ -214,11 +212,20 @@ def _people_row(d: Description) -> _Row:
     if alone:
         feet = (96, 118) if single else (92, 114)
     names = (d.action,) if d.action else ("standing", "walking")
-    return _Row(PERSON_CLASS, names, d.people, side, feet, 0.10, d.overhang)
+    columns = COLUMNS
+    if single:
+        columns = _LEFT if d.things == 1 else _CENTRE
+    return _Row(PERSON_CLASS, names, d.people, side, feet, 0.10, d.overhang, columns)
 
 
 def _thing_row(
-    d: Description, noun: str, count: int, scales: tuple[float, float], feet: tuple[int, int]
+    d: Description,
+    noun: str,
+    count: int,
+    scales: tuple[float, float],
+    feet: tuple[int, int],
+    place: tuple[int, ...],
 ) -> _Row:
     side = THING_SIDES[noun] * scales[count > 1] * d.size
-    return _Row(NOUNS.index(noun), (noun,), count, side, feet, 0.12, d.overhang)
+    columns = COLUMNS if count > 1 else place
+    return _Row(NOUNS.index(noun), (noun,), count, side, feet, 0.12, d.overhang, columns)

@@ -123,12 +123,10 @@ def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> np.ndarray:
     return np.array(batch["input_ids"], np.int64)
 
 
-def _figure_weights(boxes: np.ndarray, mirrored: bool, side: int) -> np.ndarray:
+def _figure_weights(boxes: np.ndarray, side: int) -> np.ndarray:
     weights = np.ones((LATENT_SIDE, LATENT_SIDE), np.float32)
     cell = side / LATENT_SIDE
     for kind, left, top, right, bottom in boxes[boxes[:, 0] >= 0]:
-        if mirrored:
-            left, right = side - right, side - left
         rows = slice(int(top / cell), int(np.ceil(bottom / cell)))
         columns = slice(int(left / cell), int(np.ceil(right / cell)))
         weight = _PERSON_WEIGHT if kind == PERSON_CLASS else _THING_WEIGHT
@@ -145,8 +143,6 @@ def encode_corpus(
 ) -> LatentSet:
     """Encode the tidy pictures of combinations that are not held out, some of them as paintings.
 
-    Half of the pictures are mirrored.
-
     Args:
         corpus: the pictures.
         autoencoder: encodes them.
@@ -159,13 +155,11 @@ def encode_corpus(
     in_clear_day = tidy[corpus.grammars[tidy] != GRAMMARS.index("extended")]
     painted = rng.choice(in_clear_day, round(len(in_clear_day) * _PAINTED_SHARE), replace=False)
     rows = np.concatenate([tidy, painted])
-    mirrored = rng.uniform(size=len(rows)) < 0.5
     if not kept.exists():
         parts = []
         for start in tqdm(range(0, len(rows), _ENCODED), desc="encoding", mininterval=10):
             part = slice(start, start + _ENCODED)
             pictures = corpus.pictures[rows[part]]
-            pictures[mirrored[part]] = pictures[mirrored[part], :, ::-1]
             paintings = np.arange(len(rows))[part] >= len(tidy)
             pictures[paintings] = _painted(pictures[paintings], rng)
             parts.append(encode(autoencoder, pictures, device))
@@ -178,12 +172,7 @@ def encode_corpus(
     return LatentSet(
         np.load(kept, mmap_mode="r"),
         tokenize(tokenizer, captions),
-        np.stack(
-            [
-                _figure_weights(corpus.boxes[i], bool(flip), side)
-                for i, flip in zip(rows, mirrored, strict=True)
-            ]
-        ),
+        np.stack([_figure_weights(corpus.boxes[i], side) for i in rows]),
         tokenize(tokenizer, [""])[0],
     )
 
