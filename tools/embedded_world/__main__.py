@@ -198,9 +198,10 @@ def judge(
 
 @app.command()
 def ship(runs: Runs = Path("runs")) -> None:
-    """Copy every finished model into the package."""
+    """Copy every finished model into the package, and the judge to the benchmarks."""
     import shutil
 
+    from benchmarks.judge import WEIGHTS
     from rldf_gym.model_loading import EMBEDDED
 
     finished = {
@@ -209,12 +210,14 @@ def ship(runs: Runs = Path("runs")) -> None:
         "scene_classifier": runs / "scene_classifier" / "shipped",
         "clip": runs / "clip" / "shipped",
     }
-    for folder in finished.values():
-        if not folder.exists():
-            raise SystemExit(f"{folder} is missing; train that model first.")
+    judge_weights = runs / "judge_model" / "judge.safetensors"
+    for path in (*finished.values(), judge_weights):
+        if not path.exists():
+            raise SystemExit(f"{path} is missing; train that model first.")
     for name, folder in finished.items():
         shutil.rmtree(EMBEDDED / name, ignore_errors=True)
         shutil.copytree(folder, EMBEDDED / name)
+    shutil.copy(judge_weights, WEIGHTS)
 
 
 @app.command()
