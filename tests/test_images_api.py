@@ -154,7 +154,7 @@ class TestFailures:
     @pytest.mark.parametrize(
         ("answer", "told"),
         [
-            (refused(401, "Incorrect API key provided"), "refuses the key; OPENAI_API_KEY must"),
+            (refused(401, "Incorrect API key provided"), "rejects the key; OPENAI_API_KEY must"),
             (refused(404, "no such model"), "has no model 'dall-e-2'"),
             (refused(429, "quota exceeded"), "credit is used up"),
             (refused(400, "unknown parameter"), "answered 400: unknown parameter"),

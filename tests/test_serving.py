@@ -404,7 +404,7 @@ class TestAccess:
             assert len(make_generator("openai:noise", base_url=url)(["a dog"], [0])) == 1
             for wrong in (f"{TOKEN}x", TOKEN[:-1], "ü"):
                 monkeypatch.setenv("OPENAI_API_KEY", wrong.encode("ascii", "ignore").decode())
-                with pytest.raises(GenerationError, match="refuses the key"):
+                with pytest.raises(GenerationError, match="rejects the key"):
                     make_generator("openai:noise", base_url=url)(["a dog"], [0])
 
     @pytest.mark.parametrize("page", ["/v1/models", "/v1/images/generations", "/metrics", "/x"])

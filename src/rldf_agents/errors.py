@@ -2,7 +2,7 @@
 
 
 class AgentError(ValueError):
-    """Bad input to an agent; the message names the thing, its value and the mend.
+    """Bad input to an agent; the message names the thing, its value and the fix.
 
     The learners see environments only through the Gymnasium API, so this family stands apart from
     ``rldf_gym.errors.RLDFError``; both are ``ValueError``.

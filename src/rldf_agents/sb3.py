@@ -1,8 +1,8 @@
 """Stable-Baselines3 on RLDF environments: models with settings that suit them, and a bridge.
 
 ``make_model`` returns ordinary SB3 models: ``learn``, ``predict``, ``save``, ``load``, TensorBoard
-logs and progress bar are SB3's own. ``CallbackBridge`` tells callbacks of this package, such as
-``StatisticsRecorder``, what an SB3 model does, in the very values they hear from our learners.
+logs and progress bar are SB3's own. ``CallbackBridge`` passes the steps of an SB3 model to callbacks of this package, such as
+``StatisticsRecorder``, in the same form as our learners.
 
     >>> import gymnasium as gym
     >>> import rldf_gym
@@ -129,22 +129,22 @@ class StepListener(Protocol):
     """The part of ``rldf_agents.protocols.Callback`` that makes sense without a learner of ours."""
 
     def on_step(self, step: Step) -> bool | None:
-        """Hear of one step; False ends the run."""
+        """Receive one step; False ends the run."""
 
     def on_episode_end(self, episode: Episode) -> bool | None:
-        """Hear that an episode has ended; False ends the run."""
+        """Receive the end of an episode; False ends the run."""
 
     def on_training_end(self) -> None:
-        """Hear that the run has ended."""
+        """Receive the end of the run."""
 
 
 class CallbackBridge(BaseCallback):
-    """Tells callbacks of this package of every step and episode of an SB3 model.
+    """Passes to callbacks of this package every step and episode of an SB3 model.
 
     Their ``on_training_start`` is not called: it hands over a learner of this package. What needs
     one, SB3 has itself: ``learn(progress_bar=True)`` and ``CheckpointCallback``.
 
-    Episodes are numbered from 0, in the order in which the bridge hears of them; one that was under
+    Episodes are numbered from 0, in the order in which the bridge receives them; one that was under
     way before it listened counts from there.
 
     Means over the sub-environments' last ``info`` go to SB3's logger, and whenever SB3 writes its
@@ -152,7 +152,7 @@ class CallbackBridge(BaseCallback):
     ``search/states_seen``.
 
     Args:
-        listeners: told in this order; one that returns False ends the run.
+        listeners: called in this order; one that returns False ends the run.
 
     Raises:
         AgentError: if a listener is a ``ProgressBar`` or ``Checkpoint``.
@@ -231,7 +231,7 @@ class CallbackBridge(BaseCallback):
         observations = self.model._last_obs
         if not isinstance(observations, np.ndarray):
             raise AgentError(
-                f"observations are {self.model.observation_space}: callbacks of rldf_agents hear "
+                f"observations are {self.model.observation_space}: callbacks of rldf_agents need "
                 "of Discrete and MultiDiscrete ones"
             )
         return observations

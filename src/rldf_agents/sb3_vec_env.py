@@ -92,17 +92,17 @@ class SB3VecEnv(VecEnv):
         """Step all sub-environments at once."""
         observations, rewards, terminations, truncations, infos = self.envs.step(self._actions)
         ended = terminations | truncations
-        told = self._split(infos)
+        split = self._split(infos)
         if ended.any():
             final = split_infos(infos["final_info"], self.num_envs)
             for number in np.flatnonzero(ended).tolist():
-                self.reset_infos[number] = told[number]
-                # What a wrapper tells of the whole step is not in what the episode ended with.
-                told[number] = {**told[number], **final[number]}
-                told[number]["terminal_observation"] = infos["final_obs"][number]
-        for info, cut_off in zip(told, (truncations & ~terminations).tolist(), strict=True):
+                self.reset_infos[number] = split[number]
+                # What a wrapper adds for the whole step is not in what the episode ended with.
+                split[number] = {**split[number], **final[number]}
+                split[number]["terminal_observation"] = infos["final_obs"][number]
+        for info, cut_off in zip(split, (truncations & ~terminations).tolist(), strict=True):
             info["TimeLimit.truncated"] = cut_off
-        return np.asarray(observations), rewards.astype(np.float32), ended, told
+        return np.asarray(observations), rewards.astype(np.float32), ended, split
 
     def close(self) -> None:
         """Close the vector environment."""
@@ -135,7 +135,7 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Refused: sub-environments have no methods of their own.
+        """Raise: sub-environments have no methods of their own.
 
         Raises:
             AgentError: always; says what to call.

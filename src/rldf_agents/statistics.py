@@ -92,7 +92,7 @@ def run_statistics(records: Sequence[StepRecord]) -> RunStatistics:
 
 
 class StatisticsRecorder:
-    """A callback that keeps what ``run_statistics`` needs of every step it hears of.
+    """A callback that keeps what ``run_statistics`` needs of every step it receives.
 
     After a resume it knows the resumed part of the run only.
 

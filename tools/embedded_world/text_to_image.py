@@ -253,10 +253,10 @@ def distil_guidance(model: TextToImage, data: LatentSet, plan: Plan, batch: int)
         b = _noised(data, random, batch, 0.0, plan.device)
         with torch.autocast(device, torch.bfloat16):
             with torch.no_grad():
-                told = teacher(b.noisy, b.timesteps, b.tokens)
-                untold = teacher(b.noisy, b.timesteps, empty.expand(len(b.tokens), -1))
+                guided = teacher(b.noisy, b.timesteps, b.tokens)
+                unguided = teacher(b.noisy, b.timesteps, empty.expand(len(b.tokens), -1))
             predicted = model(b.noisy, b.timesteps, b.tokens)
-        target = b.velocity + (_GUIDANCE - 1) * (told - untold)
+        target = b.velocity + (_GUIDANCE - 1) * (guided - unguided)
         return (b.weights * (predicted - target).square()).mean()
 
     fit(model, loss, plan)

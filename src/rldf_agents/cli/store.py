@@ -66,11 +66,11 @@ def verify(store: File = None) -> None:
     path, console = _file(store), Console()
     with tqdm(unit=" rows", leave=False, disable=None) as bar:
 
-        def told(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        faults = maintenance.verify(path, told)
+        faults = maintenance.verify(path, progress)
     if not faults:
         console.print(f"{path}: all sound", soft_wrap=True, highlight=False)
         return
@@ -144,11 +144,11 @@ def export(
     chosen = "" if generator is None else _fingerprint(generator)
     with tqdm(unit=" pictures", leave=False, disable=None) as bar:
 
-        def told(done: int, total: int) -> None:
+        def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        n_pictures = maintenance.export(_file(store), folder, chosen, told)
+        n_pictures = maintenance.export(_file(store), folder, chosen, progress)
     typer.echo(f"{n_pictures} pictures written to {folder}")
 
 

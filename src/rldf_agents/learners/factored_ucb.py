@@ -22,7 +22,7 @@ _MOST_VALUES = 5_000
 """The covariance of their effects takes 200 MB."""
 
 _MOST_ACTIONS = 100_000
-"""Every one is looked at from every state that is met."""
+"""Every one is compared with every visited state."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,17 @@ class FactoredUCB(DiscreteLearner):
 
     - *What states pay*: the sum of an effect of every axis, by Bayesian linear regression, each
       effect taken at an upper confidence bound (LinUCB: Li et al. 2010), see ``AdditiveReward``.
-    - *What actions do*: they displace the state along axes. A few tries tell which way, wherever
+    - *What actions do*: they displace the state along axes. A few tries show which way, wherever
       the components of actions are regular; else what each action did, see ``ActionEffects``.
     - *What was seen*: outcomes and rewards of states, which count more than either prediction.
 
-    Whenever it has learned something it chooses anew the state, among those not yet looked at,
+    Whenever it has learned something it chooses anew the state, among those not yet visited,
     with the highest bound less the cost of the new states on the way, and goes to the first of
     them (``FrontierPlanner``). A terminal state is returned to where it pays more than any other
     promises. Moves along one axis at a time make it search axis by axis, as far as rewards do add
     up; where they do not, it looks at all states, nearest first.
 
-    It is after the best *state*, not the largest sum of rewards: feedback that is positive at every
+    It looks for the best *state*, not the largest sum of rewards: feedback that is positive at every
     step does not tempt it to stay beside the goal. Where reward is to be collected on the way, take
     another learner. Dynamics and rewards are taken to be deterministic; where they are not, the
     last outcome and the first reward stand, without averaging: nothing breaks, nothing converges.

@@ -1,4 +1,4 @@
-"""Where to go next: the most promising state not yet looked at, by the fewest new states."""
+"""Where to go next: the most promising state not yet visited, by the fewest new states."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _UNTRIED = 10
 """Steps that one never tried counts as, where no hypothesis on the actions' structure holds."""
 
 _MOST_EXPANDED = 20_000
-"""States looked at in search of a way."""
+"""States expanded in search of a path."""
 
 
 class StepBound:
