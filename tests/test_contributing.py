@@ -94,3 +94,12 @@ def test_the_learner_learns_from_the_environment():
     learner.learn(env, 60, seed=0)
     assert learner.counts.sum() == 60
     assert env.action_space.contains(learner.predict(env.reset()[0])[0])
+
+
+def test_the_reward_is_that_of_the_environment():
+    env = gym.make("RLDF-v0", **painted_arguments() | {"reward": "my_rewards:sure_scene"})
+    env.reset(seed=0, options={"state": (0, 0, 0, 3)})
+    _, reward, _, _, info = env.step([0, 1])
+    scene = env.unwrapped.grammar.axis_index("scene")
+    assert reward == pytest.approx(info["confidence"][scene])
+    assert reward > 0

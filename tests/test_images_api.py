@@ -227,14 +227,14 @@ class TestSpending:
         assert ended.value.code == 2
         assert "--max-generations" in capsys.readouterr().err
 
-    def test_the_command_line_refuses_a_limit_for_what_costs_nothing(self, capsys, tmp_path):
+    def test_the_command_line_rejects_a_limit_for_what_costs_nothing(self, capsys, tmp_path):
         target = tmp_path / "target.png"
         Image.fromarray(PICTURE).save(target)
         options = ["--max-generations", "5", "--out", str(tmp_path / "o")]
         with pytest.raises(SystemExit) as ended:
             main(["search", str(target), *options])
         assert ended.value.code == 2
-        assert "embedded draws on this machine" in capsys.readouterr().err
+        assert "embedded runs on this machine" in capsys.readouterr().err
 
 
 class TestFingerprint:

@@ -1,8 +1,8 @@
 """Stable-Baselines3 on RLDF environments: models with settings that suit them, and a bridge.
 
 ``make_model`` returns ordinary SB3 models: ``learn``, ``predict``, ``save``, ``load``, TensorBoard
-logs and progress bar are SB3's own. ``CallbackBridge`` passes the steps of an SB3 model to callbacks of this package, such as
-``StatisticsRecorder``, in the same form as our learners.
+logs and progress bar are SB3's own. ``CallbackBridge`` passes the steps of an SB3 model to the
+callbacks of this package, such as ``StatisticsRecorder``, in the same form as our learners.
 
     >>> import gymnasium as gym
     >>> import rldf_gym

@@ -50,7 +50,7 @@ class Goal:
     Attributes:
         picture: the target, uint8 ``[H, W, 3]``.
         reading: what is read in it; its values are the goal state, every axis filled.
-        state: int64 ``[n_axes]``, the state that the search is after.
+        state: int64 ``[n_axes]``, the state that the search looks for.
         prompt: that state's sentence.
         low_confidence_axes: names of the axes that could not be read, or only with a confidence
             below `least_confidence`.

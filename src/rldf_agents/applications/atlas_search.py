@@ -37,7 +37,7 @@ def build_atlas(
         path: the file; None for its place by the store.
         sample: how many states, drawn by lot; None for all.
         seed: of that lot.
-        console: where to tell how it ended; None for standard output.
+        console: where to report the result; None for standard output.
 
     Raises:
         RLDFError: what `Atlas.build` raises.
@@ -47,12 +47,12 @@ def build_atlas(
     n_states = evaluator.grammar.n_states if sample is None else sample
     with tqdm(total=n_states, unit=" states", smoothing=0.05) as bar:
 
-        def told(done: int, _: int) -> None:
+        def progress(done: int, _: int) -> None:
             bar.set_postfix(drawn=evaluator.generations, refresh=False)
             bar.update(done - bar.n)
 
         try:
-            atlas = Atlas.build(evaluator, path, sample, seed, told)
+            atlas = Atlas.build(evaluator, path, sample, seed, progress)
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(
                 f"{bar.n} of {n_states} states are kept in the store; the same command goes on"
@@ -76,18 +76,18 @@ def search_atlas(
     seed: int = 0,
     console: Console | None = None,
 ) -> list[Match]:
-    """Tell the best states for a picture over a whole atlas; draws nothing.
+    """Report the best states for a picture over a whole atlas; draws nothing.
 
     Args:
         evaluator: of the atlas; it reads the picture.
         picture: the target.
         path: the atlas's file; None for its place by the store.
         reward: by which states are compared.
-        top: how many to tell.
+        top: how many to report.
         out: folder for their pictures and a sheet of them; None for neither.
         sample: as the atlas was built.
         seed: as the atlas was built.
-        console: where to tell; None for standard output.
+        console: where to report; None for standard output.
 
     Raises:
         RLDFError: a picture, reward or atlas that cannot be used.

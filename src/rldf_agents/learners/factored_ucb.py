@@ -94,7 +94,7 @@ class FactoredUCB(DiscreteLearner):
     promises. Moves along one axis at a time make it search axis by axis, as far as rewards do add
     up; where they do not, it looks at all states, nearest first.
 
-    It looks for the best *state*, not the largest sum of rewards: feedback that is positive at every
+    It seeks the best *state*, not the largest sum of rewards: feedback that is positive at every
     step does not tempt it to stay beside the goal. Where reward is to be collected on the way, take
     another learner. Dynamics and rewards are taken to be deterministic; where they are not, the
     last outcome and the first reward stand, without averaging: nothing breaks, nothing converges.

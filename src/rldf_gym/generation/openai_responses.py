@@ -110,7 +110,7 @@ def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) ->
             )
         case openai.AuthenticationError() | openai.PermissionDeniedError():
             return (
-                f"the server at {url} refuses the key; OPENAI_API_KEY must hold the right one"
+                f"the server at {url} rejects the key; OPENAI_API_KEY must hold the right one"
                 f" [{_message(error)}]"
             )
         case openai.NotFoundError():

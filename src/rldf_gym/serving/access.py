@@ -72,7 +72,7 @@ class BearerToken:
     def _is_known(self, scope: Scope) -> bool:
         given = dict(scope["headers"]).get(b"authorization", b"")
         scheme, _, token = given.partition(b" ")
-        # In constant time: an answer's delay must not tell how much of a guess was right.
+        # In constant time: the delay must not reveal how much of a guess was right.
         return scheme.lower() == b"bearer" and hmac.compare_digest(token.strip(), self._token)
 
 

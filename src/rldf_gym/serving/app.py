@@ -43,7 +43,7 @@ _CLIENT_GONE = 499
 """Status of a request whose client did not wait; nobody receives it, the metrics count it."""
 
 _NO_RETRY = {"x-should-retry": "false"}
-"""Tells the openai client that the same request will fail again."""
+"""Signals to the openai client that the same request will fail again."""
 
 _PNG = {"compress_level": 1, "compress_type": zlib.Z_RLE}
 """Fast and lossless: 1.1 ms and 20 kB for a 128x128 picture (level 1 alone: 1.2 ms and 23 kB)."""

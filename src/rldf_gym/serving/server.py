@@ -31,7 +31,7 @@ def serve(
     host: str,
     port: int,
     settings: QueueSettings,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     """Serve until SIGINT or SIGTERM; then finish what is queued and return.
 
@@ -41,7 +41,7 @@ def serve(
             environment variable RLDF_SERVE_TOKEN.
         port: 0 picks a free one.
         settings: how requests are gathered.
-        tell: receives progress messages.
+        report: receives progress messages.
 
     Raises:
         ServingError: the address cannot be listened on, or needs a token.
@@ -49,11 +49,11 @@ def serve(
     """
     token = read_token(host)
     with bound_socket(host, port) as listener:
-        tell(f"loading {generator.name}")
+        report(f"loading {generator.name}")
         model = ServedModel.warm_up(generator, settings.max_batch or batch_size(generator))
         server = make_server(model, settings, token)
         where = f"[{host}]" if ":" in host else host
-        tell(
+        report(
             f"serving {generator.name} ({model.size}) at"
             f" http://{where}:{listener.getsockname()[1]}/v1; Ctrl-C finishes what is queued and"
             " ends"
