@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rldf_gym.generation import Generator, PicturesUnavailableError
+from rldf_gym.generation import FailedImagesError, Generator
 from rldf_gym.serving.app import ServedModel
 from rldf_gym.serving.queue import QueueSettings
 from rldf_gym.serving.server import bound_socket, make_server
@@ -49,7 +49,7 @@ class NoiseGenerator:
         pictures = np.stack([noise(p, s) for p, s in zip(prompts, seeds, strict=True)])
         forbidden = {place: "too rude" for place, p in enumerate(prompts) if "forbidden" in p}
         if forbidden:
-            raise PicturesUnavailableError(self.name, prompts, forbidden, pictures)
+            raise FailedImagesError(self.name, prompts, forbidden, pictures)
         return pictures
 
 

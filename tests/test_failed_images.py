@@ -14,8 +14,8 @@ from painted_world import (
 )
 
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.failed_images import UnavailablePictureWarning
-from rldf_gym.generation import PLACEHOLDER_GREY, PicturesUnavailableError
+from rldf_gym.failed_images import FailedImageWarning
+from rldf_gym.generation import PLACEHOLDER_GREY, FailedImagesError
 from rldf_gym.store import Store, maintenance
 
 BASE = load_grammar("base")
@@ -32,7 +32,7 @@ class SqueamishGenerator(PaintedGenerator):
         pictures = super().__call__(prompts, seeds)
         reasons = {place: REASON for place, prompt in enumerate(prompts) if prompt == REFUSED}
         if reasons:
-            raise PicturesUnavailableError(self.name, prompts, reasons, pictures)
+            raise FailedImagesError(self.name, prompts, reasons, pictures)
         return pictures
 
 
@@ -45,7 +45,7 @@ def squeamish_world(store=None, **options):
 
 def test_the_error_carries_the_pictures_that_were_drawn_and_a_placeholder():
     prompts = [BASE.decode(state) for state in AMONG_OTHERS]
-    with pytest.raises(PicturesUnavailableError, match=REASON) as refusal:
+    with pytest.raises(FailedImagesError, match=REASON) as refusal:
         SqueamishGenerator(BASE)(prompts, [0, 0, 0])
     assert refusal.value.reasons == {1: REASON}
     np.testing.assert_array_equal(refusal.value.pictures[0], paint(BASE, AMONG_OTHERS[0]))
@@ -54,7 +54,7 @@ def test_the_error_carries_the_pictures_that_were_drawn_and_a_placeholder():
 
 def test_nothing_is_read_in_a_refused_picture_and_the_others_of_its_batch_are_read():
     world = squeamish_world()
-    with pytest.warns(UnavailablePictureWarning, match=REASON):
+    with pytest.warns(FailedImageWarning, match=REASON):
         readings = world.readings(AMONG_OTHERS)
     assert [reading.values.tolist() for reading in readings] == [
         AMONG_OTHERS[0],
@@ -68,7 +68,7 @@ def test_nothing_is_read_in_a_refused_picture_and_the_others_of_its_batch_are_re
 
 def test_it_is_asked_for_once_ever_also_by_another_run(tmp_path):
     first = squeamish_world(Store.open(tmp_path / "store.sqlite"))
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         first.readings(AMONG_OTHERS)
     first.store.close()
     second = squeamish_world(Store.open(tmp_path / "store.sqlite"))
@@ -78,7 +78,7 @@ def test_it_is_asked_for_once_ever_also_by_another_run(tmp_path):
 
 def test_the_world_shows_a_grey_picture_and_says_why():
     world = squeamish_world()
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         assert world.unavailable(AMONG_OTHERS[1]) == REASON
     assert (world.picture(AMONG_OTHERS[1]) == PLACEHOLDER_GREY).all()
     assert world.picture(AMONG_OTHERS[1]).shape == world.picture(AMONG_OTHERS[0]).shape
@@ -87,7 +87,7 @@ def test_the_world_shows_a_grey_picture_and_says_why():
 
 def test_a_refused_neighbour_does_not_stop_prefetching():
     world = squeamish_world(prefetch="neighbours")
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         world.readings(AMONG_OTHERS[:1])
     assert world.counts.prefetched > 0
     drawn = world.generations
@@ -97,7 +97,7 @@ def test_a_refused_neighbour_does_not_stop_prefetching():
 
 def test_its_grey_picture_is_not_exported(tmp_path):
     world = squeamish_world(Store.open(tmp_path / "store.sqlite"))
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         world.readings(AMONG_OTHERS)
     world.store.close()
     assert maintenance.export(tmp_path / "store.sqlite", tmp_path / "pictures") == 2
@@ -107,18 +107,18 @@ def test_its_grey_picture_is_not_exported(tmp_path):
 def test_pruning_the_generator_forgets_the_refusal(tmp_path):
     path = tmp_path / "store.sqlite"
     world = squeamish_world(Store.open(path))
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         world.readings(AMONG_OTHERS)
     world.store.close()
     maintenance.prune(path, generator=world.generator.fingerprint)
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         squeamish_world(Store.open(path)).readings(AMONG_OTHERS)
 
 
 def test_a_generator_that_refused_everything_can_be_pruned(tmp_path):
     path = tmp_path / "store.sqlite"
     world = squeamish_world(Store.open(path))
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         world.readings(AMONG_OTHERS[1:2])
     world.store.close()
     assert maintenance.prune(path, generator=world.generator.fingerprint) == 1
@@ -130,7 +130,7 @@ def test_a_generator_that_refused_everything_can_be_pruned(tmp_path):
 def test_it_gets_the_lowest_reward_of_every_kind_and_the_episode_goes_on(reward, lowest):
     arguments = painted_arguments("base") | {"generator": SqueamishGenerator(BASE)}
     env = gym.make("RLDF-v0", reward=reward, **arguments)
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         env.reset(seed=0, options={"state": AMONG_OTHERS[1]})
     _, beside, *_ = env.step([3, 0])
     _, there, terminated, truncated, _ = env.step([3, 1])
@@ -143,6 +143,6 @@ def test_a_vector_environment_pays_the_same():
     arguments = painted_arguments("base") | {"generator": SqueamishGenerator(BASE)}
     envs = gym.make_vec("RLDF-v0", num_envs=2, reward="clip", **arguments)
     envs.reset(seed=0, options={"state": [AMONG_OTHERS[0], AMONG_OTHERS[2]]})
-    with pytest.warns(UnavailablePictureWarning):
+    with pytest.warns(FailedImageWarning):
         _, rewards, *_ = envs.step(np.array([[3, 1], [0, 0]]))
     np.testing.assert_array_equal(rewards, [-1.0, -1.0])

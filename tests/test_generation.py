@@ -22,7 +22,7 @@ from rldf_gym.generation import (
     check_words,
     make_generator,
 )
-from rldf_gym.generation.acceleration import pictures_that_fit
+from rldf_gym.generation.acceleration import images_that_fit
 
 DOG = "a photo of one dog and no people in park"
 CAR = "a photo of many car and one people in snow"
@@ -164,7 +164,7 @@ def test_how_long_compiling_took_is_logged(folder, caplog):
     [(80 << 30, 1 << 30, 64), (8 << 30, 1 << 30, 4), (1 << 29, 1 << 30, 1), (80 << 30, 0, 64)],
 )
 def test_the_batch_that_fits_is_a_power_of_two_within_the_free_memory(free, each, fitting):
-    assert pictures_that_fit(free, each) == fitting
+    assert images_that_fit(free, each) == fitting
 
 
 def test_an_unset_batch_size_begins_small(folder):

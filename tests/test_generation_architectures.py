@@ -12,9 +12,9 @@ from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
 from tiny_models import ARCHITECTURES, CALL_SETTINGS, save_architecture
 
 from rldf_gym.generation import (
+    FailedImagesError,
     GenerationError,
     LongPromptWarning,
-    PicturesUnavailableError,
     make_generator,
 )
 from rldf_gym.generation.text_inputs import text_inputs
@@ -210,7 +210,7 @@ def spoilt(folder, tmp_path, value):
     ("value", "reason"), [(np.nan, "not numbers, in float32"), (-2.0, "all-black")]
 )
 def test_pictures_of_nan_and_black_ones_are_unavailable(folders, tmp_path, value, reason):
-    with pytest.raises(PicturesUnavailableError, match=reason) as refusal:
+    with pytest.raises(FailedImagesError, match=reason) as refusal:
         tiny(spoilt(folders["sd1"], tmp_path, value))([DOG, CAR], [0, 1])
     assert list(refusal.value.reasons) == [0, 1]
     assert refusal.value.pictures.shape == (2, 16, 16, 3)
@@ -224,7 +224,7 @@ def test_what_a_safety_checker_refuses_is_unavailable_and_the_rest_is_not(folder
         return image, [place == 1 for place in range(len(image))]
 
     pipeline.run_safety_checker = refuse_second
-    with pytest.raises(PicturesUnavailableError, match="safety checker") as refusal:
+    with pytest.raises(FailedImagesError, match="safety checker") as refusal:
         generator([DOG, CAR, DOG], [0, 1, 2])
     assert list(refusal.value.reasons) == [1]
     np.testing.assert_array_equal(refusal.value.pictures[:1], tiny(folders["sd1"])([DOG], [0]))

@@ -16,9 +16,9 @@ from PIL import Image
 from rldf_agents.cli import main
 from rldf_gym.generation import (
     PLACEHOLDER_GREY,
+    FailedImagesError,
     GenerationError,
     Generator,
-    PicturesUnavailableError,
     make_generator,
 )
 from rldf_gym.generation.images_api_settings import parse_server
@@ -121,14 +121,14 @@ class TestRequests:
 
 class TestRefusals:
     def test_a_safety_filter_makes_that_picture_unavailable_and_no_other(self):
-        with scripted(RUDE, drawn()) as script, pytest.raises(PicturesUnavailableError) as raised:
+        with scripted(RUDE, drawn()) as script, pytest.raises(FailedImagesError) as raised:
             asking(script, concurrency=1)(["a rude dog", "a dog"], [0, 0])
         assert raised.value.reasons == {0: "Your request was rejected by our safety system."}
         np.testing.assert_array_equal(raised.value.pictures[1], PICTURE)
         assert (raised.value.pictures[0] == PLACEHOLDER_GREY).all()
 
     def test_a_black_picture_is_unavailable(self):
-        with scripted(drawn(BLACK)) as script, pytest.raises(PicturesUnavailableError) as raised:
+        with scripted(drawn(BLACK)) as script, pytest.raises(FailedImagesError) as raised:
             asking(script)(["a dog"], [0])
         assert "black" in raised.value.reasons[0]
 

@@ -25,10 +25,10 @@ from PIL import Image
 from rldf_agents.applications.search import SearchSettings, search_picture
 from rldf_agents.cli import main
 from rldf_gym.generation import (
+    FailedImagesError,
     GenerationError,
     Generator,
     LimitedVocabulary,
-    PicturesUnavailableError,
     check_words,
     make_generator,
 )
@@ -123,7 +123,7 @@ class TestPictures:
 
     def test_that_the_generator_refuses_are_unavailable_to_the_client(self, url):
         generator = make_generator("openai:noise", base_url=url)
-        with pytest.raises(PicturesUnavailableError) as raised:
+        with pytest.raises(FailedImagesError) as raised:
             generator(["a dog", "a forbidden dog"], [0, 0])
         assert raised.value.reasons == {1: "too rude"}
         np.testing.assert_array_equal(raised.value.pictures[0], noise("a dog", 0))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from rldf_gym.generation import PRESETS, DiffusersGenerator, PicturesUnavailableError
+from rldf_gym.generation import PRESETS, DiffusersGenerator, FailedImagesError
 from rldf_gym.model_loading import EMBEDDED
 
 PAPER = "SD 1.4: the paper's recipe (fp16, attention slicing, one by one)"
@@ -98,7 +98,7 @@ def _ours(name: str, compiled: bool) -> tuple[int, float, Callable[[], object]]:
 
     def draw() -> None:
         # Random weights may well draw black, or overflow.
-        with contextlib.suppress(PicturesUnavailableError):
+        with contextlib.suppress(FailedImagesError):
             batch = generator.batch_size
             generator(list(itertools.islice(prompts, batch)), range(batch))
 
@@ -136,7 +136,7 @@ def _flops_of_a_picture(name: str) -> float:
     from torch.utils.flop_counter import FlopCounterMode
 
     generator = _generator(name, None)
-    suppressed = contextlib.suppress(PicturesUnavailableError)
+    suppressed = contextlib.suppress(FailedImagesError)
     with FlopCounterMode(display=False) as counter, suppressed:
         generator(["a photo of one dog"], [0])
     return float(counter.get_total_flops())

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rldf_gym.batching import BATCH_SIZE, BatchLimit, batch_size
 from rldf_gym.errors import RLDFError
-from rldf_gym.failed_images import FailedImage, UnavailablePictureWarning
+from rldf_gym.failed_images import FailedImage, FailedImageWarning
 from rldf_gym.generation import Generator, check_words, generate
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import (
@@ -187,7 +187,7 @@ class StateEvaluator:
         image = self._image(state)
         return image.reason if isinstance(image, FailedImage) else None
 
-    def drawn_picture(self, state: ArrayLike) -> Picture | None:
+    def stored_image(self, state: ArrayLike) -> Picture | None:
         """Return the state's image ``uint8 [H, W, 3]``, or None where the store has none."""
         return self.store.picture(self._key(self.grammar.decode(self.grammar.validate(state))))
 
@@ -273,7 +273,7 @@ class StateEvaluator:
             warnings.warn(
                 f"the generator {self.generator.name!r} gives no image for {reasons}; such states"
                 " are read as nothing",
-                UnavailablePictureWarning,
+                FailedImageWarning,
                 stacklevel=2,
             )
         self.store.add_failures(fingerprint, failed)

@@ -17,7 +17,7 @@ PLACEHOLDER_GREY = 128
 """Every value of the image that replaces a failed one."""
 
 
-class UnavailablePictureWarning(UserWarning):
+class FailedImageWarning(UserWarning):
     """A generator gives no image for some prompts of a search; the search continues."""
 
 

@@ -140,7 +140,7 @@ def _write_pictures(
 ) -> None:
     pictures = []
     for match in matches:
-        picture = evaluator.drawn_picture(match.state)
+        picture = evaluator.stored_image(match.state)
         if picture is None:
             raise AgentError(
                 f"the store {evaluator.store.path} no longer has the picture of {match.prompt!r}:"

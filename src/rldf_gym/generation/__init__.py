@@ -23,11 +23,11 @@ from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.presets import DIFFUSERS, PRESETS, default_preset
 from rldf_gym.generation.protocols import (
+    FailedImagesError,
     GenerationError,
     Generator,
     HasPerception,
     LimitedVocabulary,
-    PicturesUnavailableError,
 )
 from rldf_gym.generation.vocabulary import validate_words
 from rldf_gym.hub import is_repository
@@ -38,6 +38,7 @@ __all__ = [
     "PRESETS",
     "DiffusersGenerator",
     "FailedImage",
+    "FailedImagesError",
     "GenerationError",
     "Generator",
     "GeneratorPreset",
@@ -46,7 +47,6 @@ __all__ = [
     "ImagesApiSettings",
     "LimitedVocabulary",
     "LongPromptWarning",
-    "PicturesUnavailableError",
     "SlowDtypeWarning",
     "check_words",
     "fetch_generator",
@@ -144,7 +144,7 @@ def generate(
     """
     try:
         images = generator(prompts, seeds)
-    except PicturesUnavailableError as error:
+    except FailedImagesError as error:
         return error.results
     n, is_array = len(prompts), isinstance(images, np.ndarray)
     is_batch = is_array and images.dtype == np.uint8 and images.ndim == 4

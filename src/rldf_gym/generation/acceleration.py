@@ -34,7 +34,7 @@ def optimize(pipeline: Any, compile_mode: str | None) -> None:
         denoiser.compile(mode=compile_mode, dynamic=False)
 
 
-def pictures_that_fit(free: int, each: int) -> int:
+def images_that_fit(free: int, each: int) -> int:
     """Return the number of images to generate at once: a power of two, from 1 to 64.
 
     Args:

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.batching import BatchLimit, is_out_of_memory
-from rldf_gym.generation.acceleration import optimize, pictures_that_fit
+from rldf_gym.generation.acceleration import images_that_fit, optimize
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
-from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
+from rldf_gym.generation.protocols import FailedImagesError, GenerationError
 from rldf_gym.generation.text_inputs import text_inputs, truncated_text
 from rldf_gym.generation.vocabulary import read_known_words, validate_words
 from rldf_gym.model_loading import open_device, state_without, suppress_logs, validate_device_name
@@ -123,7 +123,7 @@ class DiffusersGenerator:
             uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            PicturesUnavailableError: for images that are black, rejected by the safety checker, or
+            FailedImagesError: for images that are black, rejected by the safety checker, or
                 made of values that are not numbers; it carries the others.
             GenerationError: for unknown words or bad seeds, and when the weights cannot be loaded.
         """
@@ -148,7 +148,7 @@ class DiffusersGenerator:
         pictures = np.concatenate([batch for batch, _ in drawn])
         reasons = enumerate(reason for _, batch in drawn for reason in batch)
         if faults := {place: reason for place, reason in reasons if reason}:
-            raise PicturesUnavailableError(self.name, prompts, faults, pictures)
+            raise FailedImagesError(self.name, prompts, faults, pictures)
         return pictures
 
     def _check(self, prompts: Sequence[str], seeds: Sequence[int]) -> None:
@@ -223,7 +223,7 @@ class DiffusersGenerator:
         if on_gpu and self._fitting is None:
             each = (torch.cuda.max_memory_allocated(device) - before) // n
             free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - before
-            self._fitting = pictures_that_fit(free, each)
+            self._fitting = images_that_fit(free, each)
         if self._compiles(n):
             self.warm_up_seconds[n] = time.perf_counter() - start
             seconds = self.warm_up_seconds[n]

@@ -24,9 +24,9 @@ from rldf_gym.generation.openai_responses import (
     describe_failure,
     filter_reason,
     find_model,
-    read_picture,
+    read_image,
 )
-from rldf_gym.generation.protocols import GenerationError, PicturesUnavailableError
+from rldf_gym.generation.protocols import FailedImagesError, GenerationError
 from rldf_gym.model_loading import state_without
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class ImagesApiGenerator:
             uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            PicturesUnavailableError: a safety filter rejected some of them, or a picture is black;
+            FailedImagesError: a safety filter rejected some of them, or a picture is black;
                 it carries the others.
             GenerationError: the server cannot be reached, rejects the key or the request, or its
                 reply is no picture; or `max_generations` would be exceeded.
@@ -152,7 +152,7 @@ class ImagesApiGenerator:
             self._kept.pop(pair, None)
         reasons = {n: r.reason for n, r in enumerate(results) if isinstance(r, FailedImage)}
         if reasons:
-            raise PicturesUnavailableError(self.name, prompts, reasons, pictures)
+            raise FailedImagesError(self.name, prompts, reasons, pictures)
         return pictures
 
     def _spend(self, n_pictures: int) -> None:
@@ -191,7 +191,7 @@ class ImagesApiGenerator:
             self._kept[prompt, seed] = FailedImage(self._without_key(reason), self._shape)
         else:
             self._validate_model(reply)
-            image = read_picture(reply, self.name, self._size)
+            image = read_image(reply, self.name, self._size)
             failed = FailedImage(BLACK, image.shape)
             self._kept[prompt, seed] = image if image.any() else failed
 

@@ -61,7 +61,7 @@ def _are_words(entry: object) -> bool:
     return isinstance(entry, list) and all(isinstance(word, str) for word in entry)
 
 
-def read_picture(reply: Any, name: str, size: str | None) -> Image:
+def read_image(reply: Any, name: str, size: str | None) -> Image:
     """Return the image uint8 `[H, W, 3]` in a reply.
 
     Args:

@@ -16,7 +16,7 @@ class GenerationError(RLDFError):
     """An unknown generator, one that cannot be loaded, or a bad setting, prompt or seed."""
 
 
-class PicturesUnavailableError(GenerationError):
+class FailedImagesError(GenerationError):
     """Some images of a call can never be generated; the others were.
 
     A safety filter rejected the prompt, or the model computed values that are not numbers. A search
@@ -81,7 +81,7 @@ class Generator(Protocol):
         """Generate one image for every prompt with its seed: uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            PicturesUnavailableError: some of them do not exist; it carries the others.
+            FailedImagesError: some of them do not exist; it carries the others.
             GenerationError: nothing was generated.
         """
         ...

@@ -24,18 +24,18 @@ from starlette.exceptions import HTTPException
 from rldf_gym.errors import RLDFError
 from rldf_gym.failed_images import FailedImage
 from rldf_gym.generation import (
+    FailedImagesError,
     GenerationError,
     Generator,
     LimitedVocabulary,
-    PicturesUnavailableError,
     check_words,
 )
 from rldf_gym.generation.openai_responses import UNAVAILABLE
 from rldf_gym.serving.access import BearerToken, CountedRequests, LimitedBody
 from rldf_gym.serving.errors import RequestError
 from rldf_gym.serving.metrics import Metrics
-from rldf_gym.serving.queue import PictureQueue, QueueFullError, QueueSettings
-from rldf_gym.serving.requests import SEED_LIMIT, PicturesRequest, explain, invalid_json
+from rldf_gym.serving.queue import ImageQueue, QueueFullError, QueueSettings
+from rldf_gym.serving.requests import SEED_LIMIT, ImagesRequest, explain, invalid_json
 
 Answer = TypeVar("Answer")
 
@@ -84,7 +84,7 @@ class ServedModel:
         thread = _drawing_thread()
         try:
             pictures = thread.submit(generator, [prompt] * n_pictures, range(n_pictures)).result()
-        except PicturesUnavailableError as error:
+        except FailedImagesError as error:
             pictures = error.pictures
         height, width = pictures.shape[1:3]
         return cls(generator, f"{width}x{height}", int(time.time()), thread)
@@ -115,7 +115,7 @@ def make_app(model: ServedModel, settings: QueueSettings, token: str | None = No
         token: what clients must send as ``Authorization: Bearer <token>``; None lets everybody in.
     """
     metrics = Metrics()
-    queue = PictureQueue(model.generator, model.thread, settings, metrics)
+    queue = ImageQueue(model.generator, model.thread, settings, metrics)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -133,9 +133,9 @@ def make_app(model: ServedModel, settings: QueueSettings, token: str | None = No
     return app
 
 
-def _add_routes(app: FastAPI, model: ServedModel, queue: PictureQueue, metrics: Metrics) -> None:
+def _add_routes(app: FastAPI, model: ServedModel, queue: ImageQueue, metrics: Metrics) -> None:
     @app.post("/v1/images/generations")
-    async def generate(asked: PicturesRequest, request: Request) -> Response:
+    async def generate(asked: ImagesRequest, request: Request) -> Response:
         return await _unless_gone(request, _generate(asked, model, queue))
 
     @app.get("/v1/models")
@@ -184,7 +184,7 @@ def _add_error_handlers(app: FastAPI) -> None:
         return RequestError(500, message, "generation_failed", headers=_NO_RETRY).response()
 
 
-async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQueue) -> Response:
+async def _generate(asked: ImagesRequest, model: ServedModel, queue: ImageQueue) -> Response:
     _check(asked, model)
     n_pictures = asked.n or 1
     if n_pictures > queue.capacity:
@@ -193,7 +193,7 @@ async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQu
     first = secrets.randbelow(SEED_LIMIT) if asked.seed is None else asked.seed
     seeds = [(first + place) % SEED_LIMIT for place in range(n_pictures)]
     try:
-        outcomes = await queue.draw([asked.prompt] * n_pictures, seeds)
+        outcomes = await queue.generate([asked.prompt] * n_pictures, seeds)
     except QueueFullError:
         seconds = str(queue.seconds_until_empty())
         message = f"{len(queue)} images are waiting already; try again in {seconds} seconds"
@@ -218,7 +218,7 @@ async def _generate(asked: PicturesRequest, model: ServedModel, queue: PictureQu
     )
 
 
-def _check(asked: PicturesRequest, model: ServedModel) -> None:
+def _check(asked: ImagesRequest, model: ServedModel) -> None:
     """Reject what the model cannot generate, before it is queued."""
     if asked.model is not None:
         _require_model(asked.model, model)

@@ -65,7 +65,7 @@ class _Job:
     outcome: "asyncio.Future[Outcome]"
 
 
-class PictureQueue:
+class ImageQueue:
     """Generates requested images in batches, in the order of their arrival.
 
     A batch starts when it is full, when as many images wait as in recent batches, or after
@@ -117,7 +117,7 @@ class PictureQueue:
                 await worker
             self._thread.shutdown(cancel_futures=True)
 
-    async def draw(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:
+    async def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list[Outcome]:
         """Queue images and wait for them; a cancelled call removes what still waits.
 
         Raises:

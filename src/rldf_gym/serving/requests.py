@@ -10,7 +10,7 @@ from rldf_gym.serving.errors import RequestError
 LONGEST_PROMPT = 4_000
 """Characters; text encoders read a few hundred at most."""
 
-MOST_PICTURES = 10
+MOST_IMAGES = 10
 """That one request may ask for, as in OpenAI's API."""
 
 SEED_LIMIT = 2**63
@@ -22,7 +22,7 @@ def _not_streamed(value: bool | None) -> bool | None:
     return value
 
 
-class PicturesRequest(BaseModel):
+class ImagesRequest(BaseModel):
     """Body of ``POST /v1/images/generations``.
 
     The fields of the last block are ignored, because some clients always send them; any other
@@ -44,7 +44,7 @@ class PicturesRequest(BaseModel):
 
     prompt: Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT)]
     model: str | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_PICTURES)] | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_IMAGES)] | None = None
     size: str | None = None
     seed: Annotated[int, Field(ge=0, lt=SEED_LIMIT)] | None = None
     response_format: Literal["b64_json", "url"] | None = None
