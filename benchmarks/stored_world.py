@@ -1,8 +1,8 @@
-"""The embedded world with every state drawn: environments that step at table speed.
+"""The embedded world with every image generated: environments that step at table speed.
 
-A world's states are drawn once into the user's store (``$RLDF_STORE``, else the cache folder):
-about a minute for the base grammar, ten for the extended one, on two cores. What is there already,
-also from an interrupted run, is not drawn again.
+The images are generated once into the user's store (``$RLDF_STORE``, else the cache folder): about
+a minute for the base grammar, ten for the extended one, on two cores. Images that are already
+there, also from an interrupted run, are not generated again.
 """
 
 from pathlib import Path
@@ -20,14 +20,21 @@ from rldf_gym.store import default_path
 
 gym.register_envs(rldf_gym)
 
-TARGETS = sorted((Path(__file__).parent / "targets").glob("*.png"))
-"""Twenty pictures that no shipped model was trained on."""
+_FOLDER = Path(__file__).parent / "targets"
+TARGETS = sorted(_FOLDER.glob("*.png"))
+"""Twenty pictures of the base grammar that no shipped model was trained on."""
+
+BASE_TARGETS = [*TARGETS, *sorted((_FOLDER / "base").glob("*.webp"))]
+"""These and eighty more."""
+
+EXTENDED_TARGETS = sorted((_FOLDER / "extended").glob("*.webp"))
+"""Thirty pictures of the extended grammar, likewise."""
 
 
 def stored_env(
     target: Target | None = None, grammar: str = "base", **arguments: Any
 ) -> SingleEnvironment:
-    """Make ``RLDF-v0`` on the user's store, with every state of the grammar drawn and read.
+    """Make ``RLDF-v0`` on the user's store, with every state of the grammar generated and read.
 
     Steps of it cost no model, whatever the target; ``reset(options={"target": picture})`` changes
     that without reading the world again.

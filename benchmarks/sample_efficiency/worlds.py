@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import rldf_gym
-from benchmarks.stored_world import TARGETS, stored_env
+from benchmarks.stored_world import BASE_TARGETS, EXTENDED_TARGETS, stored_env
 from benchmarks.synthetic_world import synthetic_arguments, synthetic_grammar
 from rldf_agents.protocols import SingleEnvironment
 from rldf_gym.grammar import Grammar, load_grammar
@@ -21,7 +21,6 @@ from rldf_gym.store import default_path
 
 gym.register_envs(rldf_gym)
 
-_FOLDER = Path(__file__).parents[1] / "targets"
 _SYNTHETIC_TARGETS = 10
 _TARGET_SEED = 20_231_127
 
@@ -53,15 +52,8 @@ def _synthetic_goals() -> Mapping[str, list[int]]:
     return MappingProxyType(goals)
 
 
-BASE = SearchedWorld(
-    "base", "base, 480 states", 480, _pictures(*TARGETS, *sorted(_FOLDER.glob("base/*")))
-)
-EXTENDED = SearchedWorld(
-    "extended",
-    "extended, 4,320 states",
-    1_000,
-    _pictures(*sorted(_FOLDER.glob("extended/*"))),
-)
+BASE = SearchedWorld("base", "base, 480 states", 480, _pictures(*BASE_TARGETS))
+EXTENDED = SearchedWorld("extended", "extended, 4,320 states", 1_000, _pictures(*EXTENDED_TARGETS))
 SYNTHETIC = SearchedWorld("synthetic", "synthetic, 1,000,000 states", 2_000, _synthetic_goals())
 WORLDS: Mapping[str, SearchedWorld] = MappingProxyType(
     {world.name: world for world in (BASE, EXTENDED, SYNTHETIC)}
