@@ -1,6 +1,7 @@
 """Stable Diffusion 1.4 and SD-Turbo with random weights of their true sizes, on a CUDA device."""
 
 import contextlib
+import dataclasses
 import functools
 import gc
 import itertools
@@ -108,9 +109,8 @@ def _ours(name: str, compiled: bool) -> tuple[int, float, Callable[[], object]]:
 
 
 def _generator(name: str, compiled: str | None) -> DiffusersGenerator:
-    preset = PRESETS[name].override(
-        repository=str(_folder(name)), vae=None, variant=None, compile=compiled, batch_size=None
-    )
+    changes = {"vae": None, "variant": None, "compile": compiled, "batch_size": None}
+    preset = dataclasses.replace(PRESETS[name], repository=str(_folder(name)), **changes)
     return DiffusersGenerator(name, preset, "cuda")
 
 

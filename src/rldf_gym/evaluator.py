@@ -46,7 +46,7 @@ Images = dict[str, Picture | FailedImage]
 
 
 class EvaluatorError(RLDFError):
-    """An argument that no world takes, or a generator whose pictures are not what it promises."""
+    """An invalid argument of a state evaluator."""
 
 
 @dataclass
@@ -68,9 +68,9 @@ class StateEvaluator:
     Attributes:
         grammar: whose states these are.
         generator: makes images of the prompts.
-        perception: looks at the pictures.
+        perception: the models that read the images.
         store: keeps the images and the outputs of the perception models.
-        generation_seed: the seed of every picture, fixed so that a state's reading never changes
+        generation_seed: the seed of every image, fixed so that a state's reading never changes
             (paper, Discussion 2).
         prefetch: None, or "neighbours": a batch of states to generate is filled with neighbours
             of theirs (one unit along one axis) that have no image yet. Useful on a device where a
@@ -130,7 +130,7 @@ class StateEvaluator:
 
     @property
     def spec(self) -> PerceptionSpec:
-        """What reading needs to know of the models; its text embeddings come through the store."""
+        """Return what reading needs of the models; text embeddings come through the store."""
         return self.perception.spec(self._embed_texts)
 
     def evaluate(self, indices: Sequence[int]) -> Iterator[list[Reading]]:
@@ -295,7 +295,7 @@ class StateEvaluator:
         return LabelDecoder(self.grammar, self.spec)
 
     def _embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit embeddings float32 ``[n, d]``: from memory, else from the store, else computed."""
+        """Return unit embeddings float32 ``[n, d]``: in memory, stored, or computed."""
         clip, known = self.perception.clip, self._texts
         new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
         if new:
@@ -311,7 +311,7 @@ class StateEvaluator:
 
 
 def neighbours(grammar: Grammar, index: int) -> Iterator[int]:
-    """Numbers of the states one unit along one axis from the state of that number."""
+    """Yield the numbers of the states one unit along one axis from the state of that number."""
     state = grammar.state(index)
     for stride, label, size in zip(grammar.strides, state, grammar.nvec, strict=True):
         if label > 0:
@@ -329,7 +329,7 @@ def _checked_seed(seed: int) -> int:
 
 
 def _prompts_with_every_word(grammar: Grammar) -> Iterator[str]:
-    """Prompts that together show every value of every axis, and all fixed words."""
+    """Yield prompts that together have every value of every axis, and all fixed words."""
     for axis, size in enumerate(grammar.nvec):
         for value in range(size):
             state = np.zeros(grammar.n_axes, np.int64)

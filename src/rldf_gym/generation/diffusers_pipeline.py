@@ -43,9 +43,9 @@ class SlowDtypeWarning(UserWarning):
 class DiffusersGenerator:
     """Generates images with one preset; meets the `Generator` and `LimitedVocabulary` protocols.
 
-    The noise of every picture comes from its own CPU generator seeded with its own seed, so a
-    picture does not depend on the batch it is drawn in, nor its noise on the device. What is left
-    is the rounding of batched arithmetic: at most 2 of 255 levels in float32 on one device.
+    The noise of every image comes from its own CPU generator with its own seed, so an image does
+    not depend on its batch, nor its noise on the device. What is left is the rounding of batched
+    arithmetic: at most 2 of 255 levels in float32 on one device.
 
     Args:
         name: how the user called it.
@@ -53,10 +53,8 @@ class DiffusersGenerator:
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
     Attributes:
-        name: how the user called it.
-        preset: the model and its settings.
-        warm_up_seconds: how long the first drawing of so many pictures at once took, compiling
-            included, by number of pictures; empty where the preset does not compile.
+        warm_up_seconds: duration of the first batch of a size, with compiling, by that size; empty
+            where the preset does not compile.
 
     Raises:
         ModelError: unknown device.
@@ -99,7 +97,7 @@ class DiffusersGenerator:
 
     @property
     def perception(self) -> str:
-        """Name of the perception that goes with these pictures."""
+        """Name of the perception for these images."""
         return self.preset.perception
 
     @property
@@ -131,22 +129,21 @@ class DiffusersGenerator:
         self._check(prompts, seeds)
         if not prompts:
             return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)
-        pipeline = (
-            self._pipeline
-        )  # loaded here, outside of the silence: its warnings are for the user
+        # Loaded before logs are suppressed: its warnings are for the user.
+        pipeline = self._pipeline
         # Once around everything: it takes as long as half a dozen of a small model's layers.
         with suppress_logs("diffusers", "transformers"):
             cut = None if self._warned else _first_truncated(pipeline, self.preset, prompts)
 
-            def draw(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
-                return self._draw([prompts[p] for p in places], [int(seeds[p]) for p in places])
+            def work(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
+                return self._batch([prompts[p] for p in places], [int(seeds[p]) for p in places])
 
             places = range(len(prompts))
-            drawn = list(self._limit.in_batches(places, lambda: self.batch_size, draw))
+            batches = list(self._limit.in_batches(places, lambda: self.batch_size, work))
         if cut is not None:
             self._warn_of_cut_words(*cut)
-        pictures = np.concatenate([batch for batch, _ in drawn])
-        reasons = enumerate(reason for _, batch in drawn for reason in batch)
+        pictures = np.concatenate([images for images, _ in batches])
+        reasons = enumerate(reason for _, faults in batches for reason in faults)
         if faults := {place: reason for place, reason in reasons if reason}:
             raise FailedImagesError(self.name, prompts, faults, pictures)
         return pictures
@@ -171,8 +168,8 @@ class DiffusersGenerator:
             stacklevel=3,
         )
 
-    def _draw(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
-        """Pictures uint8 `[n, H, W, 3]`, and of each why it does not count, '' where it does."""
+    def _batch(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
+        """Return images uint8 `[n, H, W, 3]`, and why each is no valid one, '' where it is."""
         import torch
 
         n = len(prompts)
@@ -181,9 +178,9 @@ class DiffusersGenerator:
             missing = self.batch_size - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
         with self._measured(len(prompts)), torch.inference_mode():
-            drawn = self._call_pipeline(prompts, seeds)
-            pictures = drawn.images[:n].float()
-            rejected = getattr(drawn, "nsfw_content_detected", None) or [False] * n
+            output = self._call_pipeline(prompts, seeds)
+            pictures = output.images[:n].float()
+            rejected = getattr(output, "nsfw_content_detected", None) or [False] * n
             faults = _faults(pictures, rejected, self.preset.dtype)
             levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy(), faults
@@ -238,8 +235,8 @@ class DiffusersGenerator:
         device = open_device(self._device)
         if device.type == "cpu" and self.preset.dtype == "float16":
             warnings.warn(
-                f"the generator {self.name!r} draws in float16, which is slow on a CPU:"
-                " dtype='bfloat16' or 'float32' is faster there, and draws slightly other pictures",
+                f"the generator {self.name!r} runs in float16, which is slow on a CPU:"
+                " dtype='bfloat16' or 'float32' is faster there, and gives slightly other images",
                 SlowDtypeWarning,
                 stacklevel=2,
             )
@@ -262,7 +259,7 @@ def _first_truncated(
 
 
 def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:
-    """Arguments of the pipeline's call; what the preset leaves open is the pipeline's own."""
+    """Return the call's arguments; what the preset leaves open is the pipeline's own."""
     settings = {
         "height": preset.height,
         "width": preset.width,
@@ -274,7 +271,7 @@ def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:
 
 
 def _faults(pictures: "torch.Tensor", rejected: Sequence[bool], dtype: str) -> list[str]:
-    """Why each of the pictures `[n, 3, H, W]` does not count, '' where it does."""
+    """Return why each of the images `[n, 3, H, W]` is no valid one, '' where it is."""
     import torch
 
     finite = torch.isfinite(pictures).flatten(1).all(1).tolist()
@@ -286,5 +283,5 @@ def _faults(pictures: "torch.Tensor", rejected: Sequence[bool], dtype: str) -> l
         elif not is_finite:
             faults.append(f"values that are not numbers, in {dtype}; try dtype='float32'")
         else:
-            faults.append("an all-black picture" if is_black else "")
+            faults.append("an all-black image" if is_black else "")
     return faults

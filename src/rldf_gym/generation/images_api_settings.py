@@ -3,12 +3,12 @@
 import math
 import os
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from numbers import Real
-from typing import Any
 from urllib.parse import urlsplit
 
 from rldf_gym.generation.protocols import GenerationError
+from rldf_gym.generation.settings import require_whole
 
 ADDRESS_VARIABLE = "OPENAI_BASE_URL"
 
@@ -47,11 +47,11 @@ class ImagesApiSettings:
             the server's own from any other.
         quality: such as "low" or "high"; None for the model's own.
         sends_seed: whether the server takes a `seed`; None for yes, except from OpenAI, whose
-            pictures cannot be drawn twice: there the first one drawn for a prompt is the picture.
-        max_generations: pictures asked for at most, over the generator's life; None for no limit.
+            images cannot be generated twice: the first one for a prompt is kept.
+        max_generations: images requested at most, over the generator's life; None for no limit.
         concurrency: requests under way at once.
         max_retries: tries after the first, ever longer apart (up to 8 s, or what the server asks).
-        timeout: seconds to wait for a picture.
+        timeout: seconds to wait for an image.
 
     Raises:
         GenerationError: for a setting outside its range.
@@ -69,37 +69,18 @@ class ImagesApiSettings:
 
     def __post_init__(self) -> None:
         if not self.model:
-            raise GenerationError("name the model that the server draws with: openai:<model>")
+            raise GenerationError("name the server's model: openai:<model>")
         if self.size is not None and _SIZE.fullmatch(str(self.size)) is None:
             raise GenerationError(f"size is {self.size!r}; give width x height, such as '512x512'")
         for name, least in (("max_generations", 0), ("concurrency", 1), ("max_retries", 0)):
             value = getattr(self, name)
-            if value is None and name == "max_generations":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise GenerationError(
-                    f"{name} is {value!r}; it must be a whole number of at least {least}"
-                )
+            if value is not None or name != "max_generations":
+                require_whole(name, value, least)
         if not isinstance(self.timeout, Real) or not 0 < self.timeout < math.inf:
             raise GenerationError(f"timeout is {self.timeout!r}; it must be above 0 seconds")
 
-    def override(self, **changes: Any) -> "ImagesApiSettings":
-        """The same with other settings, such as `size="512x512"`.
-
-        Raises:
-            GenerationError: for a name that is not a setting, listing those that are.
-        """
-        known = [setting.name for setting in fields(self) if setting.name != "model"]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise GenerationError(
-                f"unknown setting {', '.join(unknown)} of a model behind an Images API; known:"
-                f" {', '.join(known)}; the key is read from OPENAI_API_KEY"
-            )
-        return replace(self, **changes)
-
     def server(self) -> Server:
-        """Where requests go.
+        """Return the server that gets the requests.
 
         Raises:
             GenerationError: that is no address, or it carries a secret.
@@ -107,7 +88,7 @@ class ImagesApiSettings:
         return parse_server(self.base_url or os.environ.get(ADDRESS_VARIABLE) or _OPENAI_URL)
 
     def shape(self) -> tuple[int, int, int] | None:
-        """`(H, W, 3)` of the pictures; None where the size is left to the server."""
+        """Return `(H, W, 3)` of the images; None where the size is left to the server."""
         if self.size is None:
             return None
         width, height = map(int, self.size.split("x"))
@@ -115,7 +96,7 @@ class ImagesApiSettings:
 
 
 def parse_server(base_url: str) -> Server:
-    """The server that a URL names.
+    """Return the server that a URL names.
 
     Raises:
         GenerationError: no URL of an API; one that may carry a secret is not repeated.

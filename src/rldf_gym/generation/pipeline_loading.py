@@ -264,16 +264,9 @@ def _silent_loading() -> Iterator[None]:
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
 
-    with_bars = [
-        library
-        for library in (diffusers_logging, transformers_logging)
-        if library.is_progress_bar_enabled()
-    ]
-    for library in with_bars:
-        library.disable_progress_bar()
-    try:
-        with suppress_all_logs():
-            yield
-    finally:
-        for library in with_bars:
-            library.enable_progress_bar()
+    with contextlib.ExitStack() as restored, suppress_all_logs():
+        for library in (diffusers_logging, transformers_logging):
+            if library.is_progress_bar_enabled():
+                library.disable_progress_bar()
+                restored.callback(library.enable_progress_bar)
+        yield

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
 from rldf_gym.generation.protocols import GenerationError
+from rldf_gym.generation.settings import require_whole
 
 DTYPES = ("float32", "float16", "bfloat16")
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune")
@@ -44,21 +45,21 @@ class GeneratorPreset:
         vae: repository id or folder of an autoencoder that replaces the model's own, such as a
             tiny one.
         vae_revision: commit of that repository; unused for a folder.
-        safety_checker: whether the model's own safety checker, if it has one, looks at every
-            picture; images that it rejects count as failed.
+        safety_checker: whether the model's own safety checker, if it has one, checks every
+            image; images that it rejects count as failed.
         call_options: further arguments of the pipeline's call, such as Flux's `true_cfg_scale`
             (which takes effect with a `negative_prompt` only).
         compile: a mode of `torch.compile` for the denoising network: "default",
             "reduce-overhead" (CUDA graphs) or "max-autotune"; None does not compile. Minutes of
-            warm-up, then faster; worth it for thousands of pictures.
+            warm-up, then faster; worth it for thousands of images.
         attention_slicing: less memory for more time, by other kernels than PyTorch's fused ones.
-        batch_size: largest number of pictures drawn at once, None for as many as memory allows;
+        batch_size: largest number of images generated at once, None for as many as memory allows;
             the mathematics is the same.
         closed_vocabulary: whether the model understands only the whole words of its tokenizer.
         local_files_only: never download, as under the environment variable HF_HUB_OFFLINE.
         allow_pickle_weights: accept weights that are no safetensors. Unpickling runs whatever
             code a file carries: only for files whose author you trust.
-        perception: the perception that goes with these pictures; see `make_perception`.
+        perception: the perception for these images; see `make_perception`.
 
     Raises:
         GenerationError: for a setting outside its range.
@@ -93,10 +94,9 @@ class GeneratorPreset:
         if self.compile is not None and self.compile not in COMPILE_MODES:
             known = ", ".join(COMPILE_MODES)
             raise GenerationError(f"unknown compile mode {self.compile!r}; known: {known}, None")
-        for name in ("steps", "batch_size"):
-            _require_positive(name, getattr(self, name), multiple_of=1)
-        for name in ("height", "width"):
-            _require_positive(name, getattr(self, name), multiple_of=8)
+        for name, multiple in (("steps", 1), ("batch_size", 1), ("height", 8), ("width", 8)):
+            if (value := getattr(self, name)) is not None:
+                require_whole(name, value, multiple_of=multiple)
         guidance = self.guidance_scale
         if guidance is not None and not (isinstance(guidance, Real) and guidance >= 0):
             raise GenerationError(f"guidance_scale is {guidance!r}; it must be a number >= 0")
@@ -108,20 +108,6 @@ class GeneratorPreset:
                 " settings (steps, guidance_scale, height, width, negative_prompt) and each"
                 " picture's prompt and seed"
             )
-
-    def override(self, **changes: Any) -> "GeneratorPreset":
-        """The same preset with other settings, such as `steps=10`.
-
-        Raises:
-            GenerationError: for a name that is not a setting, listing those that are.
-        """
-        known = [setting.name for setting in fields(self)]
-        unknown = sorted(set(changes) - set(known))
-        if unknown:
-            raise GenerationError(
-                f"unknown generator setting {', '.join(unknown)}; known: {', '.join(known)}"
-            )
-        return replace(self, **changes)
 
     def fingerprint_config(self) -> dict[str, Any]:
         """Return all settings that decide pixels, as JSON; without the weights.
@@ -151,21 +137,11 @@ class GeneratorPreset:
         } | {name: value for name, value in later.items() if value}
 
 
-def _require_json(name: str, value: object) -> None:
+def _require_json(name: str, value: Mapping[str, Any]) -> None:
     """Options are part of the fingerprint, so they have to be plain data."""
     try:
-        json.dumps(dict(value) if isinstance(value, Mapping) else None)
+        json.dumps({**value})
     except (TypeError, ValueError) as error:
-        raise GenerationError(f"{name} is no plain data ({error}); it becomes JSON") from error
-    if not isinstance(value, Mapping):
-        raise GenerationError(f"{name} is {value!r}; it must be a mapping of names to values")
-
-
-def _require_positive(name: str, value: object, multiple_of: int) -> None:
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1 or value % multiple_of:
-        shape = "a positive whole number" + (
-            f" and a multiple of {multiple_of}" if multiple_of > 1 else ""
-        )
-        raise GenerationError(f"{name} is {value!r}; it must be {shape}")
+        raise GenerationError(
+            f"{name} is {value!r}; it must be a mapping of names to JSON values ({error})"
+        ) from error

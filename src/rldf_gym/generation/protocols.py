@@ -33,16 +33,9 @@ class FailedImagesError(GenerationError):
     def __init__(
         self, name: str, prompts: Sequence[str], reasons: Mapping[int, str], pictures: Pictures
     ) -> None:
-        """Say which prompts of the generator `name` have no picture, and why.
-
-        Args:
-            name: what the user called the generator.
-            prompts: `[n]`, of the whole call.
-            reasons: why, by position in the call.
-            pictures: uint8 `[n, H, W, 3]`; those with a reason are replaced by the placeholder.
-        """
+        """Name the generator and its prompts without an image; see the attributes."""
         failures = "; ".join(f"{prompts[place]!r}: {reason}" for place, reason in reasons.items())
-        super().__init__(f"the generator {name!r} gives no picture for {failures}")
+        super().__init__(f"the generator {name!r} gives no image for {failures}")
         self.reasons = dict(reasons)
         self.pictures = pictures.copy()
         self.pictures[list(reasons)] = PLACEHOLDER_GREY

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -131,11 +131,11 @@ class ImageQueue:
         self._waiting.extend(jobs)
         self._arrival.set()
         try:
-            outcomes = await asyncio.gather(*(job.outcome for job in jobs), return_exceptions=True)
+            await asyncio.gather(*(job.outcome for job in jobs), return_exceptions=True)
         except asyncio.CancelledError:
             self._waiting = deque(job for job in self._waiting if job not in jobs)
             raise
-        return list(_raise_first(outcomes))
+        return [job.outcome.result() for job in jobs]
 
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
@@ -186,10 +186,3 @@ def _settle(future: "asyncio.Future[Outcome]", outcome: Outcome | Exception) -> 
         future.set_exception(outcome)
     else:
         future.set_result(outcome)
-
-
-def _raise_first(outcomes: Iterable[Outcome | BaseException]) -> Iterable[Outcome]:
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-        yield outcome

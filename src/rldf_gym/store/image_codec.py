@@ -1,15 +1,8 @@
 """Encode images losslessly: WebP at its fastest setting.
 
-Measured on the embedded world's 128x128 pictures, one core, per picture:
-
-| format | bytes | ms to write | ms to read |
-| --- | ---: | ---: | ---: |
-| PNG, fastest (level 1) | 22,053 | 1.2 | 0.6 |
-| PNG, default (level 6) | 18,854 | 4.1 | 0.5 |
-| WebP, fastest (method 0, quality 0) | 18,438 | 0.7 | 0.4 |
-| WebP, method 1, quality 0 | 17,123 | 2.5 | 0.5 |
-| WebP, method 4, quality 50 | 15,376 | 12.9 | 0.4 |
-| WebP, strongest (method 6, quality 100) | 14,966 | 1,081 | 1.8 |
+Measured with 128x128 images of the embedded generator on one core: 18,438 bytes and 0.7 ms to
+write, against 22,053 bytes and 1.2 ms for the fastest PNG. WebP's default effort (method 4) saves
+17 % of the bytes and takes 18 times as long.
 """
 
 import io

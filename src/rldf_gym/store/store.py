@@ -1,10 +1,8 @@
 """Generated images and models' outputs for them, computed once, ever.
 
 An image is a pure function of (generator, prompt, seed), and a model's output is a pure function
-of the image (paper, Discussion 2: fixed seeding). Both are kept in one SQLite file, shared by all
-runs and processes of a user; its tables are in `rldf_gym.store.schema`. Outputs are independent of
-grammars: mapping them to axes is cheap and done anew.
-Images are lossless WebP, outputs are safetensors; nothing is pickled.
+of the image (paper, Discussion 2: fixed seeding). Outputs are independent of grammars: mapping them
+to axes is cheap and done anew. Images are lossless WebP, outputs are safetensors.
 """
 
 import contextlib
@@ -24,6 +22,7 @@ from rldf_gym.failed_images import FailedImage
 from rldf_gym.store.database import CHOOSE_ANOTHER, Database, StoreError
 from rldf_gym.store.eviction import evict, parse_size, touch
 from rldf_gym.store.image_codec import decode, encode_all
+from rldf_gym.store.location import default_limit, default_path, make_cache_folder
 from rldf_gym.store.schema import (
     FAILURES,
     OUTPUTS,
@@ -51,48 +50,16 @@ class StoreWarning(UserWarning):
     """The store file cannot be used; new results are kept in memory for the rest of the run."""
 
 
-def default_path() -> Path:
-    """Return the default path: ``$RLDF_STORE``, else a file in the user's cache folder."""
-    if chosen := os.environ.get("RLDF_STORE"):
-        return Path(chosen).expanduser()
-    import platformdirs
-
-    return platformdirs.user_cache_path("rldf-gym") / "store.sqlite"
-
-
-def default_limit() -> int | None:
-    """Bytes that a store may hold: ``$RLDF_STORE_LIMIT``, such as "2GB", else None: no limit.
-
-    Raises:
-        StoreError: the variable holds no size.
-    """
-    chosen = os.environ.get("RLDF_STORE_LIMIT")
-    return parse_size(chosen) if chosen else None
-
-
-def _make_cache_folder(file: Path) -> None:
-    """Make the folder of a store in the user's cache; of any other it may be a typing error."""
-    import platformdirs
-
-    if file.parent != platformdirs.user_cache_path("rldf-gym"):
-        raise StoreError(f"the folder {file.parent} of the store {file} does not exist: make it")
-    with contextlib.suppress(OSError):  # opening the file then fails, and says so
-        file.parent.mkdir(parents=True)
-
-
 class Store:
-    """Pictures, model outputs and text embeddings, each kept under what decides it.
+    """Images, model outputs and text embeddings, each kept under what decides it.
 
     Several processes may share one file: the first result written for a key wins, and everyone
     reads that one. If the file cannot be used (read-only, disk full), one `StoreWarning` says so
     and what is new is kept in memory; what the file already holds is still read where possible.
 
-    With a limit, what was least recently used makes room for what is new, pictures before model
-    outputs: an evicted picture is drawn again when it is asked for, and what was read in it stays.
-    Only where outputs alone are too many do some of them go: what is then drawn and read anew is
-    the same but for rounding, where a generator's batch size shows in its pixels.
-    Last uses are kept by the hour and written with the next new rows, some hundred at a time, or
-    at closing: reading costs no write, and a killed process loses a few.
+    With a limit, the least recently used rows are deleted, images before model outputs: an evicted
+    image is generated again when it is needed, the same up to rounding. Last uses are kept by the
+    hour and written with the next new rows, or at closing: reading costs no write.
     """
 
     def __init__(self, path: Path | None = None, limit: int | None = None) -> None:
@@ -142,7 +109,7 @@ class Store:
             raise StoreError(f"a store is a file's path, 'default' or None, not {path!r}")
         file = default_path() if path == "default" else Path(path).expanduser()
         if not file.parent.is_dir():
-            _make_cache_folder(file)
+            make_cache_folder(file)
         # It may be opened again from another folder: after closing, or in a forked child.
         store = cls(file.absolute(), limit)
         store.picture("")
@@ -156,7 +123,7 @@ class Store:
                 self._file.close()
 
     def picture(self, key: str) -> NDArray[np.uint8] | None:
-        """The picture ``uint8 [H, W, 3]`` kept under ``key``, or None."""
+        """Return the image ``uint8 [H, W, 3]`` of a key, or None."""
         blob = self._content(PICTURES, key)
         if blob is None:
             return None
@@ -166,42 +133,42 @@ class Store:
             raise self._damaged("a picture", error) from error
 
     def has_picture(self, key: str) -> bool:
-        """Whether `picture` would find one."""
+        """Return whether `picture` would find one."""
         return self._first(f"SELECT 1 FROM {PICTURES} WHERE key = ?", key) is not None
 
     def add_pictures(
         self,
         generator: str,
-        drawn: Mapping[tuple[str, int], NDArray[np.uint8]],
+        images: Mapping[tuple[str, int], NDArray[np.uint8]],
         keys: Sequence[str] | None = None,
     ) -> dict[tuple[str, int], NDArray[np.uint8]]:
         """Store what ``generator`` (a fingerprint) made, ``uint8 [H, W, 3]`` by (prompt, seed).
 
         Args:
             generator: the fingerprint.
-            drawn: the images.
+            images: by prompt and seed.
             keys: the `image_key` of each, where the caller has computed them.
 
         Returns:
             The images as they are stored: another process's where that came first.
         """
         if keys is None:
-            keys = [image_key(generator, prompt, seed) for prompt, seed in drawn]
+            keys = [image_key(generator, prompt, seed) for prompt, seed in images]
         rows = [
             (key, generator, prompt, seed, *usage(content))
             for key, (prompt, seed), content in zip(
-                keys, drawn, encode_all(list(drawn.values())), strict=True
+                keys, images, encode_all(list(images.values())), strict=True
             )
         ]
         all_new = self._insert(PICTURES, rows)
         stored: dict[tuple[str, int], NDArray[np.uint8]] = {}
-        for key, (name, picture) in zip(keys, drawn.items(), strict=True):
+        for key, (name, picture) in zip(keys, images.items(), strict=True):
             earlier = None if all_new else self.picture(key)
             stored[name] = picture if earlier is None else earlier
         return stored
 
     def outputs(self, model: str, pictures: Iterable[str]) -> dict[str, dict[str, NDArray[Any]]]:
-        """What ``model`` (a fingerprint) saw in each picture (a key), where that is known."""
+        """Return the stored outputs of a model (a fingerprint) by image (a key)."""
         from safetensors import SafetensorError
         from safetensors.numpy import load
 
@@ -214,7 +181,7 @@ class Store:
     def add_outputs(
         self, model: str, outputs: Mapping[str, ModelOutput]
     ) -> dict[str, dict[str, NDArray[Any]]]:
-        """Keep what ``model`` saw, by picture key.
+        """Store outputs of a model by image key.
 
         Returns the outputs as they are kept: another process's where that came first.
         """
@@ -231,14 +198,14 @@ class Store:
         return new if self._insert(OUTPUTS, rows) else new | self.outputs(model, new)
 
     def texts(self, model: str, prompts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
-        """The embedding ``float32 [d]`` of each prompt, where ``model`` has embedded it."""
+        """Return the stored embeddings ``float32 [d]`` of a model by prompt."""
         found = {prompt: self._content(TEXTS, text_key(model, prompt)) for prompt in prompts}
         return {p: np.frombuffer(b, np.float32) for p, b in found.items() if b is not None}
 
     def add_texts(
         self, model: str, embeddings: Mapping[str, NDArray[np.float32]]
     ) -> dict[str, NDArray[np.float32]]:
-        """Keep text embeddings ``float32 [d]`` by prompt.
+        """Store text embeddings ``float32 [d]`` by prompt.
 
         Returns the embeddings as they are kept: another process's where that came first.
         """
@@ -261,7 +228,7 @@ class Store:
         }
 
     def add_failures(self, generator: str, failed: Mapping[str, FailedImage]) -> None:
-        """Keep which images (keys) ``generator`` (a fingerprint) will never give, and why."""
+        """Store which images (keys) a generator (a fingerprint) will never give, and why."""
         from safetensors.numpy import save
 
         contents = {
