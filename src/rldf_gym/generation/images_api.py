@@ -52,8 +52,8 @@ _WITHOUT_RESPONSE_FORMAT = ("gpt-image", "chatgpt-image")
 class ImagesApiGenerator:
     """Generates images on a server; meets the `Generator` and `LimitedVocabulary` protocols.
 
-    A picture is what the server first drew for a prompt: the store keeps it and asks never again.
-    Where the server takes a seed, it is sent, and the same picture can be had again.
+    The first image for a prompt is stored and not requested again. A seed is sent to servers
+    that take one.
 
     Args:
         settings: the model, the server, and how it is asked.
@@ -67,7 +67,7 @@ class ImagesApiGenerator:
         self.name = f"{OPENAI}{settings.model}"
         self.generations = 0
         self._server = settings.server()
-        # What was drawn for a call that failed; on a paid server it should not be paid for twice.
+        # Images of a call that failed: on a paid server they should not be paid for twice.
         self._kept: dict[tuple[str, int], Image | FailedImage] = {}
         self._shape: tuple[int, ...] = settings.shape() or (1, 1, 3)
 
@@ -110,7 +110,7 @@ class ImagesApiGenerator:
 
     @property
     def perception(self) -> str:
-        """Name of the perception that goes with these pictures."""
+        """Name of the perception for these images."""
         return str(self._served.get("perception", "photos"))
 
     @property
@@ -126,7 +126,7 @@ class ImagesApiGenerator:
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Request one image for every prompt with its seed.
 
-        What was drawn before a failure is kept in memory: the same call again goes on from there.
+        Images from before a failure are kept in memory: the same call again continues from there.
 
         Args:
             prompts: `[n]` sentences.
@@ -145,7 +145,7 @@ class ImagesApiGenerator:
         if missing := [pair for pair in dict.fromkeys(asked) if pair not in self._kept]:
             client = self._client
             self._spend(len(missing))
-            self._draw_all(client, missing)
+            self._request_all(client, missing)
         results = [self._kept[pair] for pair in asked]
         pictures = self._stack(results)
         for pair in asked:
@@ -166,10 +166,10 @@ class ImagesApiGenerator:
         # Counted before they are asked for: a picture that never arrives may have to be paid.
         self.generations += n_pictures
 
-    def _draw_all(self, client: "OpenAI", pairs: Sequence[tuple[str, int]]) -> None:
+    def _request_all(self, client: "OpenAI", pairs: Sequence[tuple[str, int]]) -> None:
         """Request in parallel into `_kept`; the first failure cancels what has not started."""
         with ThreadPoolExecutor(min(self.settings.concurrency, len(pairs))) as threads:
-            futures = [threads.submit(self._draw, client, *pair) for pair in pairs]
+            futures = [threads.submit(self._request_one, client, *pair) for pair in pairs]
             try:
                 wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -179,7 +179,7 @@ class ImagesApiGenerator:
             if not future.cancelled():
                 future.result()
 
-    def _draw(self, client: "OpenAI", prompt: str, seed: int) -> None:
+    def _request_one(self, client: "OpenAI", prompt: str, seed: int) -> None:
         import openai
 
         try:
@@ -252,7 +252,7 @@ class ImagesApiGenerator:
         try:
             return find_model(client.models.list(), self.settings.model)
         except (openai.OpenAIError, ValueError) as error:
-            # Many servers draw and list nothing.
+            # Many servers generate images and list nothing.
             if isinstance(error, openai.APIStatusError) and error.status_code in (404, 405, 501):
                 return {}
             raise self._failure(error) from None
@@ -279,7 +279,7 @@ class ImagesApiGenerator:
             api_key=self._key,
             base_url=self._server.url,
             max_retries=self.settings.max_retries,
-            # A server that is there accepts at once, however long it then draws.
+            # A server that is there accepts at once, however long it then computes.
             timeout=Timeout(self.settings.timeout, connect=_CONNECT_SECONDS),
         )
 

@@ -63,9 +63,9 @@ class ServedModel:
 
     Attributes:
         generator: generates the images.
-        size: of its pictures, "WxH".
+        size: of its images, "WxH".
         created: when it was made ready, in seconds since 1970.
-        thread: where it draws.
+        thread: where it generates.
     """
 
     generator: Generator
@@ -78,7 +78,7 @@ class ServedModel:
         """Load and warm up a generator by generating one full batch.
 
         Raises:
-            GenerationError: it cannot be loaded, or cannot draw.
+            GenerationError: it cannot be loaded, or cannot generate.
         """
         prompt = min(_known_words(generator) or ("a photo",))
         thread = _drawing_thread()
