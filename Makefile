@@ -7,7 +7,7 @@ DEMO := out/demo
 .PHONY: demo test lint types contracts slow bench-quick interop check clean
 
 demo: .venv/installed
-	$(BIN)/rldf search src/rldf_gym/embedded/target.png --out $(DEMO) --overwrite
+	$(BIN)/rldf search src/rldf_gym/embedded/target.png --beside q_learning --out $(DEMO) --overwrite
 	@echo "Open the report: $(DEMO)/report.html"
 
 test: .venv/installed

@@ -2,41 +2,15 @@ import numpy as np
 import pytest
 
 from rldf_gym.grammar import compile_grammar, load_grammar
-from rldf_gym.rendering import captioned_frame, text_frame, trajectory_strip
+from rldf_gym.rendering import text_frame, trajectory_strip
 
 RED = np.full((128, 128, 3), (200, 0, 0), np.uint8)
 BLUE = np.full((128, 128, 3), (0, 0, 200), np.uint8)
-WIDE = np.full((30, 90, 3), (0, 120, 0), np.uint8)
 PROMPT = "a photo of many elephant and many people in kitchen"
 
 
 def has_colour(frame: np.ndarray, colour: tuple[int, int, int]) -> bool:
     return bool((np.abs(frame.astype(int) - colour).max(axis=-1) <= 3).any())
-
-
-def ink_below(frame: np.ndarray, row: int) -> int:
-    return int((frame[row:].max(axis=-1) < 128).sum())
-
-
-def test_a_frame_shows_the_picture_with_its_caption_below():
-    frame = captioned_frame(RED, PROMPT, size=256)
-    assert frame.dtype == np.uint8
-    assert frame.shape[1:] == (256, 3)
-    assert (frame[:256] == (200, 0, 0)).all()
-    assert ink_below(frame, 256) > 100
-
-
-def test_a_long_caption_makes_a_frame_taller_and_never_wider():
-    short, long = captioned_frame(RED, "a dog"), captioned_frame(RED, PROMPT * 4)
-    assert long.shape[0] > short.shape[0]
-    assert long.shape[1] == short.shape[1]
-
-
-def test_a_wide_picture_keeps_its_proportions():
-    frame = captioned_frame(WIDE, "", size=180)
-    green = (frame == (0, 120, 0)).all(axis=-1)
-    assert green.any(axis=1).sum() == 60
-    assert green.any(axis=0).sum() == 180
 
 
 def test_a_strip_shows_target_and_trajectory():

@@ -346,3 +346,13 @@ def test_the_models_serve_all_pictures(tmp_path, target):
         settings=painted(generator=generator, steps=10, store=tmp_path / "store.sqlite"),
     )
     assert all(result.generator is generator for result in results)
+
+
+def test_another_learner_beside_the_chosen_one_is_compared_in_the_report(tmp_path):
+    target = save_target(tmp_path / "a.png")
+    [result] = search_into(tmp_path / "out", target, beside="random")
+    assert result.beside.settings.learner_name == "random"
+    assert len(result.beside.steps) <= 100
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "random, beside it" in page
+    assert page.count("<svg") == 2

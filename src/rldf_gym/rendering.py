@@ -1,4 +1,4 @@
-"""Pictures for people: captioned frames, trajectory strips (paper, Fig. 12), and frames of text."""
+"""Render for people: trajectory strips (paper, Fig. 12) and states as text."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,20 +21,6 @@ _OUTLINE = (22, 135, 72)
 _VALUES_EACH_SIDE = 4
 
 
-def captioned_frame(picture: Picture, caption: str, size: int = 384) -> Picture:
-    """One frame for a video or a report: the picture with its caption below.
-
-    Args:
-        picture: uint8 ``[H, W, 3]``.
-        caption: broken into as many lines as it needs.
-        size: pixels of the picture's longer side in the frame.
-
-    Returns:
-        uint8 ``[height, size, 3]``; the height depends on picture and caption.
-    """
-    return np.asarray(_Tile(size).draw(picture, caption))
-
-
 def trajectory_strip(
     pictures: Sequence[Picture],
     captions: Sequence[str],
@@ -44,7 +30,7 @@ def trajectory_strip(
     columns: int = 6,
     size: int = 192,
 ) -> "Image.Image":
-    """A search as a sequence of pictures, with the target beside it (paper, Fig. 12).
+    """Return a search as a sequence of pictures, with the target beside it (paper, Fig. 12).
 
     Args:
         pictures: each uint8 ``[H, W, 3]``, from the start to the end; at least one.
@@ -95,7 +81,7 @@ def trajectory_strip(
 def text_frame(
     grammar: Grammar, state: NDArray[np.int64], goal: NDArray[np.int64] | None = None
 ) -> str:
-    """A state as text: its prompt, then every axis with the values around the current one.
+    """Return a state as text: its prompt, then every axis with the values around the current one.
 
     Args:
         grammar: whose state it is.

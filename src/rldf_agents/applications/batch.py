@@ -28,6 +28,9 @@ from rldf_gym.goal import TargetError, load_picture
 from rldf_gym.grammar import load_grammar
 from rldf_gym.model_loading import open_device
 
+BESIDE_STEPS = 100
+"""Few, because each step may generate an image."""
+
 
 class SavedResult(NamedTuple):
     """The result of one search and the folder that its files are in."""
@@ -46,6 +49,7 @@ def search_pictures(
     overwrite: bool = False,
     skip_bad: bool = False,
     console: Console | None = None,
+    beside: str | None = None,
 ) -> list[SavedResult]:
     """Search pictures one after another and report progress on a console.
 
@@ -62,6 +66,8 @@ def search_pictures(
         overwrite: replace them.
         skip_bad: leave out pictures that cannot be read instead of raising an error.
         console: where to report; None for standard output.
+        beside: another learner that searches for each target as well, with the same models and
+            store and at most `BESIDE_STEPS` steps; the report shows both. None for none.
 
     Raises:
         RLDFError: a picture, name or model that cannot be used.
@@ -84,7 +90,11 @@ def search_pictures(
     with output_dirs(folders):
         try:
             for picture, folder in zip(pictures, folders, strict=True):
-                result, settings = _search_one(picture, settings, folder, resume, command, reporter)
+                result, settings = _search_one(picture, settings, folder, resume, reporter)
+                if beside is not None:
+                    result = replace(result, beside=_search_beside(picture, settings, beside))
+                result.save(folder, f"{command} --overwrite")
+                reporter.result(result, folder)
                 saved.append(SavedResult(result, folder))
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(_what_was_kept(folder, len(saved), command)) from interrupt
@@ -102,7 +112,6 @@ def _search_one(
     settings: SearchSettings,
     folder: Path,
     resume: bool,
-    command: str,
     reporter: ConsoleReporter,
 ) -> tuple[SearchResult, SearchSettings]:
     """Return the result, and the settings with the loaded models for the next picture."""
@@ -115,9 +124,14 @@ def _search_one(
         with reporter.progress(search) as line:
             result = search.run(folder, [line], line.on_trial)
         settings = search.settings_with_models()
-    result.save(folder, f"{command} --overwrite")
-    reporter.result(result, folder)
     return result, settings
+
+
+def _search_beside(picture: str, settings: SearchSettings, learner: str) -> SearchResult:
+    steps = min(settings.steps, BESIDE_STEPS)
+    beside = replace(settings, learner=learner, steps=steps, epsilon=None, more_seeds=0)
+    with open_search(picture, beside, picture) as search:
+        return search.run()
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from rldf_agents.applications.history import StepLog
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Colours that occur nowhere else in the drawing stand for the page's own (light or dark).
 _COLOURS = {
@@ -76,9 +77,38 @@ def progress_chart(steps: Sequence[StepLog]) -> str:
         pictures.set_xlabel("step")
         pictures.set_xlim(0, max(len(steps), _FEW_STEPS) + 0.5)
         pictures.xaxis.set_major_locator(MaxNLocator(integer=True))
-        out = io.StringIO()
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+        return _svg(figure)
+
+
+def comparison_chart(runs: Mapping[str, Sequence[StepLog]]) -> str:
+    """Return the least distance so far over the images seen, one curve a run, as an ``<svg>``.
+
+    Args:
+        runs: steps by the name of the learner, at least one step each.
+    """
+    from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with style.context(_STYLE):
+        figure = Figure(figsize=(9.0, 3.0), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        axes.set_title("Least distance to the goal state so far")
+        axes.set_xlabel("different pictures seen")
+        for (name, steps), colour in zip(runs.items(), (_ACCENT, _MUTED), strict=False):
+            least = np.minimum.accumulate([step.distance for step in steps])
+            seen = [step.states_seen for step in steps]
+            axes.step(seen, least, where="post", color=colour, label=name, marker=".")
+        axes.set_ylim(bottom=-0.3)
+        axes.legend(loc="upper right")
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    out = io.StringIO()
+    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(out, format="svg", transparent=True, metadata=nothing)
     drawing = out.getvalue()
     drawing = drawing[drawing.index("<svg") :]
     for colour, variable in _COLOURS.items():
@@ -133,7 +163,7 @@ def _draw_pictures(axes: Axes, numbers: Any, steps: Sequence[StepLog]) -> None:
     drawn = [step.generations for step in steps]
     curves = (
         (seen, _MUTED, "-", "different ones seen"),
-        (drawn, _ACCENT, "--", "drawn in this search (the rest was in the store)"),
+        (drawn, _ACCENT, "--", "generated in this search (the others were in the store)"),
     )
     for counts, colour, line, label in curves:
         axes.plot(

@@ -17,7 +17,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from rldf_agents.applications.charts import progress_chart
+from rldf_agents.applications.charts import comparison_chart, progress_chart
 from rldf_agents.applications.trajectory import when
 from rldf_agents.statistics import RunStatistics
 
@@ -56,6 +56,7 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
         target_name=Path(result.target).name,
         goal_axes=_goal_axes(result),
         chart=Markup(progress_chart(result.steps)),
+        comparison=_comparison(result),
         table_3=_table_3(result.statistics),
         settings=_settings(result),
         versions=versions,
@@ -73,6 +74,14 @@ def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
     names = [Path(result.target).name for result in results]
     searches = list(zip(results, names, links, strict=True))
     return _template("index.html.jinja").render(searches=searches)
+
+
+def _comparison(result: SearchResult) -> Markup | None:
+    other = result.beside
+    if other is None:
+        return None
+    names = (result.settings.learner_name, f"{other.settings.learner_name}, beside it")
+    return Markup(comparison_chart(dict(zip(names, (result.steps, other.steps), strict=True))))
 
 
 def _goal_axes(result: SearchResult) -> list[dict[str, Any]]:

@@ -54,6 +54,8 @@ class SearchResult:
     trajectory: tuple[Frame, ...]
     """The best episode at its significant steps."""
     seconds: float
+    beside: SearchResult | None = None
+    """The result of another learner for the same target, for the report."""
 
     @property
     def reached(self) -> bool:

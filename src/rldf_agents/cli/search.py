@@ -68,6 +68,13 @@ def search(
     keep_learning: Annotated[
         bool, typer.Option("--keep-learning", help="Take all steps, also after the goal.")
     ] = False,
+    beside: Annotated[
+        str | None,
+        typer.Option(
+            help="Another learner that takes up to 100 steps for the same target; the report"
+            " compares both."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the search in the folder --out.")
     ] = False,
@@ -128,6 +135,9 @@ def search(
     found = find_pictures(pictures)
     out = default_out(pictures) if out is None else out
     command = _command(pictures, settings, generator, out, assignments or (), max_generations)
+    if beside is not None:
+        SearchSettings(learner=beside)  # a wrong name is an error before anything is generated
+        command += f" --beside {shlex.quote(beside)}"
     if skip_bad:
         command += " --skip-bad"
     from rldf_agents.applications.batch import search_pictures
@@ -141,6 +151,7 @@ def search(
         overwrite=overwrite,
         skip_bad=skip_bad,
         console=_console(quiet, as_json),
+        beside=beside,
     )
     if as_json:
         one = len(pictures) == 1 and not Path(pictures[0]).is_dir()
