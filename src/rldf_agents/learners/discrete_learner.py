@@ -92,6 +92,8 @@ class DiscreteLearner(ABC):
         self._run = RunState()
         self._selected: tuple[Any, int, Any, int] = (None, 0, None, 0)
         """The last observation and action of ``select_action``, each with its index."""
+        self._reached: tuple[Any, int] = (None, 0)
+        """The last observation of ``update`` with its index, if its episode continues."""
 
     @property
     def progress(self) -> Progress:
@@ -109,7 +111,9 @@ class DiscreteLearner(ABC):
 
     def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
         """Return the action to take now, exploring, in sub-environment ``sub_env``."""
-        state = self._states.index(observation)
+        reached, state = self._reached
+        if observation is not reached:
+            state = self._states.index(observation)
         index = self._select(state, sub_env)
         action = self._actions.value(index)
         self._selected = observation, state, action, index
@@ -136,6 +140,9 @@ class DiscreteLearner(ABC):
         progress.timesteps += 1
         if terminated or truncated:
             progress.episodes += 1
+            self._reached = None, 0
+        else:
+            self._reached = next_observation, next_state
 
     def predict(
         self, observation: DiscreteValue, deterministic: bool = False
