@@ -1,4 +1,4 @@
-"""Ctrl-C between steps instead of within one."""
+"""Handle Ctrl-C between steps instead of within one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ logger = logging.getLogger(__name__)
 
 
 class DeferredInterrupt:
-    """Within this context the first Ctrl-C only sets ``requested``; a second one acts at once.
+    """Defer the first Ctrl-C to the end of this context; a second one interrupts at once.
 
-    A learner interrupted in the middle of an update would be neither before nor after it, and
-    could not be resumed exactly. The loop inside ends when it sees ``requested``, and leaving the
-    context then raises KeyboardInterrupt. The same holds for SIGTERM where it raises
-    KeyboardInterrupt, as in ``rldf``. Python delivers signals to the main thread only; in any
-    other thread this context does nothing.
+    A learner interrupted within an update could not be resumed exactly. So the first signal sets
+    ``requested`` and calls ``on_request``, which ends the loop inside; leaving the context then
+    raises KeyboardInterrupt. The same holds for SIGTERM where it raises KeyboardInterrupt, as in
+    ``rldf``. Python delivers signals to the main thread only: in other threads this does nothing.
     """
 
     def __init__(self, on_request: Callable[[], None]) -> None:
@@ -27,7 +26,7 @@ class DeferredInterrupt:
         self._signals: list[int] = []
 
     def __enter__(self) -> DeferredInterrupt:
-        """Take over the signals that raise KeyboardInterrupt and no others."""
+        """Handle the signals that raise KeyboardInterrupt, and no others."""
         if threading.current_thread() is threading.main_thread():
             self._signals = [
                 number

@@ -1,8 +1,7 @@
-"""Stable-Baselines3 on RLDF environments: models with settings that suit them, and a bridge.
+"""Stable-Baselines3 on RLDF environments: tuned settings, and this package's callbacks.
 
-``make_model`` returns ordinary SB3 models: ``learn``, ``predict``, ``save``, ``load``, TensorBoard
-logs and progress bar are SB3's own. ``CallbackBridge`` passes the steps of an SB3 model to the
-callbacks of this package, such as ``StatisticsRecorder``, in the same form as our learners.
+``make_model`` returns ordinary SB3 models. ``CallbackBridge`` calls callbacks of this package, such
+as ``StatisticsRecorder``, with the same values during the training of an SB3 model.
 
     >>> import gymnasium as gym
     >>> import rldf_gym
@@ -46,7 +45,7 @@ class Preset:
     algorithm: type[BaseAlgorithm]
     arguments: Mapping[str, Any]
     numbered_actions: bool = False
-    """Whether the algorithm takes Discrete actions only, and MultiDiscrete ones are flattened."""
+    """Whether the algorithm supports Discrete actions only; MultiDiscrete ones are flattened."""
 
 
 _OFF_POLICY: Mapping[str, Any] = {
@@ -71,35 +70,35 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         "a2c": Preset(A2C, {**_ON_POLICY, "n_steps": 16, "ent_coef": 0.2}),
     }
 )
-"""The algorithms that ``make_model`` knows by name, set for runs of some hundred to 2,000 steps.
+"""The algorithms of ``make_model`` by name, tuned for runs of a few hundred to 2,000 steps.
 
-SB3's own settings are made for millions: its PPO first learns after 2,048. These were the best of
-12 to 14 settings of DQN, A2C and PPO, in the number of unique generations to the first arrival
-over 10 targets of the base world (480 states), 2 seeds each: in interquartile mean 57, 83 and 106;
-QR-DQN takes DQN's settings: 61. The best of many is a little lucky: expect somewhat more.
+SB3's defaults suit millions of steps: its PPO first updates after 2,048. These settings are the
+best of 12 to 14 for each of DQN, A2C and PPO, by unique generations to the first arrival at the
+goal: 10 targets of the base world (480 states), 2 seeds each. The interquartile means are 57, 83
+and 106; QR-DQN with DQN's settings needs 61. Selecting the best makes these figures optimistic.
 """
 
 
 def make_model(
     name: str, env: gym.Env[Any, Any] | VecEnv, seed: int | None = None, **arguments: Any
 ) -> BaseAlgorithm:
-    """Return a new SB3 model for an environment, on the CPU: these networks are tiny.
+    """Return a new SB3 model for an environment, on the CPU: the networks are small.
 
-    DQN and QR-DQN take numbered actions only: a single environment with MultiDiscrete actions is
-    wrapped in ``rldf_gym.wrappers.FlattenAction``, and ``predict`` gives numbers too. Load such a
-    model as ``DQN.load(path, env=FlattenAction(env))``.
+    DQN and QR-DQN support Discrete actions only. For them, a single environment with MultiDiscrete
+    actions is wrapped in ``rldf_gym.wrappers.FlattenAction``, and ``predict`` returns indices. Load
+    such a model with ``DQN.load(path, env=FlattenAction(env))``.
 
     Args:
         name: one of ``PRESETS``.
         env: Gymnasium environment or SB3 VecEnv; MultiDiscrete observations are one-hot encoded
             by SB3 itself.
         seed: of model, environment and action space; the same seed gives the same run.
-        arguments: of the SB3 algorithm, instead of or beside those of the preset, for example
-            ``tensorboard_log="runs"``, ``verbose=1``, ``policy_kwargs={"net_arch": [128]}``.
+        arguments: of the SB3 algorithm, they override the preset; for example
+            ``tensorboard_log="runs"``, ``policy_kwargs={"net_arch": [128]}``.
 
     Raises:
         AgentError: for an unknown name, a vector environment that is not SB3's, or one whose
-            actions the algorithm does not take.
+            actions the algorithm does not support.
     """
     if name not in PRESETS:
         raise AgentError(f"unknown SB3 model {name!r}; known: {', '.join(PRESETS)}")
@@ -126,30 +125,29 @@ _LOGGED = ("distance", "fine", "coarse", "states_seen")
 
 
 class StepListener(Protocol):
-    """The part of ``rldf_agents.protocols.Callback`` that makes sense without a learner of ours."""
+    """The methods of ``rldf_agents.protocols.Callback`` that receive no learner."""
 
     def on_step(self, step: Step) -> bool | None:
         """Receive one step; False ends the run."""
 
     def on_episode_end(self, episode: Episode) -> bool | None:
-        """Receive the end of an episode; False ends the run."""
+        """Receive a finished episode; False ends the run."""
 
     def on_training_end(self) -> None:
-        """Receive the end of the run."""
+        """End the run."""
 
 
 class CallbackBridge(BaseCallback):
-    """Passes to callbacks of this package every step and episode of an SB3 model.
+    """Pass every step and episode of an SB3 model to callbacks of this package.
 
-    Their ``on_training_start`` is not called: it hands over a learner of this package. What needs
-    one, SB3 has itself: ``learn(progress_bar=True)`` and ``CheckpointCallback``.
+    Their ``on_training_start`` is not called, because it receives a learner of this package. For
+    progress and checkpoints use SB3's ``learn(progress_bar=True)`` and ``CheckpointCallback``.
 
-    Episodes are numbered from 0, in the order in which the bridge receives them; one that was under
-    way before it listened counts from there.
+    Episodes are numbered from 0 in order of beginning. An episode that began before this callback
+    was attached is counted from there on.
 
-    Means over the sub-environments' last ``info`` go to SB3's logger, and whenever SB3 writes its
-    log from there to TensorBoard: ``search/distance``, ``search/fine``, ``search/coarse``,
-    ``search/states_seen``.
+    SB3's logger records ``search/distance``, ``search/fine``, ``search/coarse`` and
+    ``search/states_seen``: means over the sub-environments' last ``info``.
 
     Args:
         listeners: called in this order; one that returns False ends the run.
@@ -209,7 +207,7 @@ class CallbackBridge(BaseCallback):
             listener.on_training_end()
 
     def _step(self, sub_env: int) -> Step:
-        """The step that one sub-environment has just taken."""
+        """Return the step that one sub-environment has just taken."""
         before = self._observations_before()[sub_env]
         info = self.locals["infos"][sub_env]
         done = bool(self.locals["dones"][sub_env])
@@ -227,12 +225,12 @@ class CallbackBridge(BaseCallback):
         return Step(transition, info, timestep, self._under_way[sub_env].number, sub_env)
 
     def _observations_before(self) -> npt.NDArray[Any]:
-        """What the actions were chosen on: SB3 moves on only after its callbacks."""
+        """Return the observations before the step: SB3 replaces them after its callbacks."""
         observations = self.model._last_obs
         if not isinstance(observations, np.ndarray):
             raise AgentError(
-                f"observations are {self.model.observation_space}: callbacks of rldf_agents need "
-                "of Discrete and MultiDiscrete ones"
+                f"observations are {self.model.observation_space}: callbacks of rldf_agents "
+                "support Discrete and MultiDiscrete ones"
             )
         return observations
 

@@ -1,8 +1,8 @@
 """A Gymnasium vector environment as Stable-Baselines3's ``VecEnv``.
 
-SB3 wraps single environments in a vectorization of its own and takes no Gymnasium ones. Through
-this adapter SB3 steps all sub-environments of ``gym.make_vec("RLDF-v0")`` at once, so that the
-pictures that a step misses are drawn in one batch.
+SB3 does not accept Gymnasium's vector environments. Through this adapter it steps all
+sub-environments of ``gym.make_vec("RLDF-v0")`` at once: their images are generated in one
+batch.
 
     >>> import gymnasium as gym
     >>> import rldf_gym
@@ -35,22 +35,21 @@ StepReturn = tuple[Observations, npt.NDArray[np.float32], npt.NDArray[np.bool_],
 
 
 class SB3VecEnv(VecEnv):
-    """The sub-environments of a Gymnasium vector environment, in SB3's terms.
+    """Adapt a Gymnasium vector environment to SB3.
 
-    An ended episode starts anew within the step, as SB3 expects: its last observation is
-    ``info["terminal_observation"]``, its last information is ``info`` itself, and
-    ``info["TimeLimit.truncated"]`` says whether it was cut off. Wrap it in SB3's ``VecMonitor``
-    for statistics of episodes, or what it adapts in Gymnasium's ``RecordEpisodeStatistics``.
+    When an episode ends, its sub-environment is reset within the same step, as SB3 expects. The
+    last observation is ``info["terminal_observation"]``, ``info`` belongs to the ended episode, and
+    ``info["TimeLimit.truncated"]`` is whether it was truncated. For episode statistics, wrap this
+    in SB3's ``VecMonitor``, or the Gymnasium environment in ``RecordEpisodeStatistics``.
 
-    Sub-environments have no objects of their own: attributes are those of the vector environment,
-    the same for all.
+    Sub-environments are not separate objects: attributes are those of the vector environment.
     """
 
     def __init__(self, envs: VectorEnv[Any, Any, Any]) -> None:
-        """Adapt a vector environment that resets within the step.
+        """Adapt a vector environment with ``autoreset_mode="SameStep"``.
 
         Raises:
-            AgentError: it resets in another way.
+            AgentError: for another autoreset mode.
         """
         mode = envs.metadata.get("autoreset_mode")
         if mode != AutoresetMode.SAME_STEP:
@@ -63,7 +62,7 @@ class SB3VecEnv(VecEnv):
         super().__init__(envs.num_envs, envs.single_observation_space, envs.single_action_space)
 
     def reset(self) -> Observations:
-        """Start an episode everywhere, with the seeds and options set before."""
+        """Reset all sub-environments with the seeds and options set before."""
         seeds: Any = None if all(seed is None for seed in self._seeds) else self._seeds
         observations, infos = self.envs.reset(seed=seeds, options=self._options[0] or None)
         self.reset_infos = self._split(infos)
@@ -75,7 +74,7 @@ class SB3VecEnv(VecEnv):
         """Set the options of the next `reset`: one dict for all sub-environments.
 
         Raises:
-            AgentError: a list, one dict for each.
+            AgentError: for a list.
         """
         if isinstance(options, list):
             raise AgentError(
@@ -85,24 +84,25 @@ class SB3VecEnv(VecEnv):
         super().set_options(options)
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        """Keep the actions of the step to come."""
+        """Keep the actions of the next step."""
         self._actions = actions
 
     def step_wait(self) -> StepReturn:
         """Step all sub-environments at once."""
         observations, rewards, terminations, truncations, infos = self.envs.step(self._actions)
         ended = terminations | truncations
-        split = self._split(infos)
+        own_infos = self._split(infos)
         if ended.any():
             final = split_infos(infos["final_info"], self.num_envs)
             for number in np.flatnonzero(ended).tolist():
-                self.reset_infos[number] = split[number]
-                # What a wrapper adds for the whole step is not in what the episode ended with.
-                split[number] = {**split[number], **final[number]}
-                split[number]["terminal_observation"] = infos["final_obs"][number]
-        for info, cut_off in zip(split, (truncations & ~terminations).tolist(), strict=True):
-            info["TimeLimit.truncated"] = cut_off
-        return np.asarray(observations), rewards.astype(np.float32), ended, split
+                self.reset_infos[number] = own_infos[number]
+                # Wrappers add infos to the whole step only, not to final_info.
+                own_infos[number] = {**own_infos[number], **final[number]}
+                own_infos[number]["terminal_observation"] = infos["final_obs"][number]
+        cut_off = truncations & ~terminations
+        for info, truncated in zip(own_infos, cut_off.tolist(), strict=True):
+            info["TimeLimit.truncated"] = truncated
+        return np.asarray(observations), rewards.astype(np.float32), ended, own_infos
 
     def close(self) -> None:
         """Close the vector environment."""
@@ -114,10 +114,10 @@ class SB3VecEnv(VecEnv):
         return list(frames)
 
     def get_attr(self, attr_name: str, indices: Indices = None) -> list[Any]:
-        """The vector environment's attribute, once for each sub-environment asked for.
+        """Return the vector environment's attribute, repeated for each of ``indices``.
 
         Raises:
-            AttributeError: neither it nor one of its wrappers has such an attribute.
+            AttributeError: if neither it nor one of its wrappers has this attribute.
         """
         owner = self._owner(attr_name)
         return [getattr(owner, attr_name) for _ in self._get_indices(indices)]
@@ -126,7 +126,7 @@ class SB3VecEnv(VecEnv):
         """Set an attribute for all sub-environments.
 
         Raises:
-            AgentError: it is meant for some of them only.
+            AgentError: if ``indices`` are not all of them.
         """
         if set(self._get_indices(indices)) != set(range(self.num_envs)):
             raise AgentError(f"{attr_name!r} is one for all sub-environments: leave indices")
@@ -135,11 +135,7 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Raise: sub-environments have no methods of their own.
-
-        Raises:
-            AgentError: always; says what to call.
-        """
+        """Raise an AgentError: sub-environments have no methods."""
         raise AgentError(
             f"sub-environments have no method {method_name!r} of their own: call"
             f" envs.{method_name} of {self.envs} for all of them"
@@ -148,16 +144,16 @@ class SB3VecEnv(VecEnv):
     def env_is_wrapped(
         self, wrapper_class: type[gym.Wrapper[Any, Any, Any, Any]], indices: Indices = None
     ) -> list[bool]:
-        """No sub-environment has a wrapper of its own."""
+        """Return False for each: sub-environments are not wrapped individually."""
         return [False for _ in self._get_indices(indices)]
 
     def _split(self, infos: Mapping[str, Any]) -> Infos:
-        """Return each sub-environment's info, without what its last episode ended with."""
+        """Return each sub-environment's info, without the final ones of ended episodes."""
         shared = {k: v for k, v in infos.items() if k not in ("final_obs", "final_info")}
         return split_infos(shared, self.num_envs)
 
     def _owner(self, name: str) -> VectorEnv[Any, Any, Any]:
-        """The outermost of the vector environment and its wrappers that has this attribute."""
+        """Return the outermost wrapper, or the environment itself, that has this attribute."""
         owner = self.envs
         while isinstance(owner, VectorWrapper) and not hasattr(owner, name):
             owner = owner.env

@@ -1,8 +1,8 @@
 """How exploration and step size change over a run.
 
-An epsilon schedule maps the number of steps taken in the run to the probability of a random
-action; a step-size schedule maps the number of updates of one action value, the present one
-included, to the step of that update.
+An epsilon schedule maps the number of steps of the run so far to the probability of a random
+action. A step-size schedule maps the number of updates of one action value, the current one
+included, to the step size of that update.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _require_positive_steps(name: str, value: int) -> None:
 
 @dataclass(frozen=True)
 class ConstantEpsilon:
-    """The same epsilon throughout; the paper finds 0.1 best (Table 3).
+    """A constant epsilon; the paper finds 0.1 best (Table 3).
 
     Raises:
         AgentError: if ``value`` is outside [0, 1].
@@ -53,13 +53,13 @@ class ConstantEpsilon:
         _require_probability("epsilon", self.value)
 
     def __call__(self, timestep: int) -> float:
-        """Return epsilon, whatever the step."""
+        """Return epsilon."""
         return self.value
 
 
 @dataclass(frozen=True)
 class LinearEpsilon:
-    """From ``start`` to ``end`` in a straight line over ``steps`` steps, then ``end``.
+    """Interpolate linearly from ``start`` to ``end`` over ``steps`` steps, then stay at ``end``.
 
     Raises:
         AgentError: if an end is outside [0, 1] or ``steps`` is below 1.
@@ -82,11 +82,11 @@ class LinearEpsilon:
 
 @dataclass(frozen=True)
 class ConstantStepSize:
-    """The same alpha throughout.
+    """A constant alpha.
 
-    The sum of its squares diverges, so that under noisy rewards or transitions the values keep
-    fluctuating around the true ones: the convergence theorem of the paper (§3) does not hold.
-    Where both are deterministic there is no noise to average away, and Q-learning still converges.
+    The sum of its squares diverges, so under noisy rewards or transitions the values keep
+    fluctuating and the paper's convergence theorem (§3) does not hold. Where both are
+    deterministic, there is no noise to average and Q-learning still converges.
 
     Raises:
         AgentError: if ``value`` is outside (0, 1].
@@ -99,17 +99,17 @@ class ConstantStepSize:
             raise AgentError(f"the step size alpha is {self.value}: give a number in (0, 1]")
 
     def __call__(self, visits: int) -> float:
-        """Return alpha, whatever the number of updates."""
+        """Return alpha."""
         return self.value
 
 
 @dataclass(frozen=True)
 class VisitCountStepSize:
-    """``alpha = 1 / n(s, a) ** omega``, n counting the updates of this very action value.
+    """``alpha = 1 / n(s, a) ** omega`` with n(s, a) the number of updates of this action value.
 
     For omega in (0.5, 1] the steps sum to infinity and their squares do not: the conditions of
-    the paper's convergence theorem (§3). Omega 1 averages all targets alike; smaller values forget
-    early ones, made of poor estimates, sooner.
+    the paper's convergence theorem (§3). Omega 1 averages all targets equally; smaller values
+    give less weight to early targets, which bootstrap from poor estimates.
 
     Raises:
         AgentError: if ``omega`` is outside (0.5, 1].

@@ -1,4 +1,4 @@
-"""What the paper's Table 3 reports of one run, computed from the ``info`` of every step."""
+"""The statistics of the paper's Table 3, computed from the ``info`` of every step of a run."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _INFO_KEYS = ("distance", "fine", "coarse", "at_goal", "generations", "states_se
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What one step's ``info`` says about the search."""
+    """The values of one step's ``info`` that statistics need."""
 
     episode: int
     distance: float
     """L1 distance from the state to the goal state."""
     fine: float
-    """Fine semantic gain of this picture."""
+    """Fine semantic gain of the image."""
     coarse: float
-    """Coarse semantic gain of this picture."""
+    """Coarse semantic gain of the image."""
     at_goal: bool
     generations: int
-    """Pictures drawn so far."""
+    """Images generated so far."""
     states_seen: int
-    """Distinct states visited so far: the pictures it would have taken with an empty store."""
+    """Distinct states visited so far: the generations with an empty store."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,15 @@ class RunStatistics:
     distance_variance: float
     """sigma squared, its square."""
     times_reached: int
-    """Conv.: how often a step arrived at the goal; staying there is not arriving again."""
+    """Conv.: number of arrivals at the goal; a step that stays there is none."""
     fine: float
     """F, the sum of fine gains."""
     coarse: float
     """C, the sum of coarse gains."""
     steps_to_goal: int | None
-    """Steps up to the first arrival, None if there was none."""
+    """Steps up to the first arrival; None without one."""
     generations_to_goal: int | None
-    """Pictures drawn up to the first arrival."""
+    """Images generated up to the first arrival."""
     states_to_goal: int | None
     """Distinct states visited up to the first arrival."""
 
@@ -92,9 +92,9 @@ def run_statistics(records: Sequence[StepRecord]) -> RunStatistics:
 
 
 class StatisticsRecorder:
-    """A callback that keeps what ``run_statistics`` needs of every step it receives.
+    """A callback that records what ``run_statistics`` needs of every step.
 
-    After a resume it knows the resumed part of the run only.
+    After a resume it has the records of the resumed part only.
 
     Attributes:
         records: one for each step, in order.
@@ -104,7 +104,7 @@ class StatisticsRecorder:
         self.records: list[StepRecord] = []
 
     def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
-        """Keep what was recorded so far: training may go on in parts."""
+        """Keep earlier records: training may continue in parts."""
 
     def on_step(self, step: Step) -> None:
         """Record one step; AgentError if its ``info`` lacks what Table 3 needs."""
@@ -128,10 +128,10 @@ class StatisticsRecorder:
         )
 
     def on_episode_end(self, episode: Episode) -> None:
-        """Nothing ends with an episode here."""
+        """Do nothing."""
 
     def on_training_end(self) -> None:
-        """Nothing ends with the training here."""
+        """Do nothing."""
 
     def statistics(self) -> RunStatistics:
         """Return the statistics of all steps so far; AgentError if there are none."""
@@ -139,7 +139,7 @@ class StatisticsRecorder:
 
 
 def _arrivals(records: Sequence[StepRecord]) -> list[int]:
-    """Indices of the steps that came to the goal from elsewhere.
+    """Return the indices of the steps that arrived at the goal.
 
     Steps of several sub-environments may be interleaved, so a step is compared with the one
     before it in its own episode.

@@ -1,4 +1,4 @@
-"""Dyna-Q with prioritised sweeping, exploring by optimism about what lies next (S&B §8.2-8.4)."""
+"""Dyna-Q with prioritised sweeping and optimistic exploration (Sutton & Barto §8.2-8.4)."""
 
 from __future__ import annotations
 
@@ -25,9 +25,8 @@ class DynaQSettings:
     Attributes:
         gamma: discount, in [0, 1).
         epsilon: probability of a random action in [0, 1], or its schedule.
-        optimism: how much more than a state an untried neighbour is expected to pay, in units of
-            reward, at least 0.
-        planning_updates: at most so many after every step, at least 1.
+        optimism: expected reward of an untried neighbour above that of the state, at least 0.
+        planning_updates: maximum number of updates after every step, at least 1.
         threshold: theta, in units of value, at least 0; smaller expected changes are not queued.
 
     Raises:
@@ -58,7 +57,7 @@ class DynaQSettings:
 
 
 class _Arrival(NamedTuple):
-    """The last step of an episode under way."""
+    """The last step of a current episode."""
 
     action: int
     reward: float
@@ -66,42 +65,38 @@ class _Arrival(NamedTuple):
 
 @register_learner
 class DynaQ(DiscreteLearner):
-    """Learns what every action leads to, and plans on that with prioritised sweeping.
+    """Learn a deterministic model and plan on it with prioritised sweeping.
 
-    Each step goes into a deterministic model, the last outcome of (s, a), and is followed by
-    ``planning_updates`` updates ``Q(s, a) <- r + gamma max Q(s', .)``, those of the largest
-    expected change first (Sutton & Barto §8.4; Moore & Atkeson 1993). A terminal state is worth
-    nothing; a truncation is no outcome.
+    The model keeps the last outcome of each (s, a). After each step come ``planning_updates``
+    updates ``Q(s, a) <- r + gamma max Q(s', .)``, the largest expected change first (Sutton &
+    Barto §8.4; Moore & Atkeson 1993). A terminal state has value 0; a truncation is no outcome.
 
-    An action in a state must always do the same, as it does where the generator's seed is fixed.
-    Where it does not, the values follow the last outcome: nothing breaks, and nothing converges.
+    Dynamics are assumed deterministic, as they are with a fixed generation seed. Otherwise the
+    values follow the last outcome and do not converge.
 
-    What is spent in the search of a picture is visits of new states, and the model knows which
-    are new. Three rules choose among them, each measured on the base world, 480 states, over
-    40 goals with 3 seeds (median of distinct states up to the goal):
+    In a search only new states cost an image. Three rules select among untried actions, each
+    measured on the base world (480 states) over 40 goals and 3 seeds, in the median number of
+    distinct states visited until the goal:
 
-    - An action never tried in s is worth (r(s) + ``optimism``) / (1 - gamma), r(s) being the
-      reward for arriving in s: beside a good state may be a better one (the paper's semantic
-      locality, §3). The sweeping carries this promise to wherever it can be reached from. One
-      promise for all states, the highest reward as in R-max (Brafman & Tennenholtz 2002), looks
-      into every corner: 230 states instead of 130.
-    - Among equally promising actions the last one is repeated: it runs along an axis to its end
-      instead of stepping about in a cloud (temporally extended exploration, Dabney et al. 2021):
-      50 states.
-    - Unless it made things worse when last tried somewhere new: then the action is taken whose
-      last such try changed the reward for the better, or the least for the worse: 25 states, and
-      28 over 100 goals that had no part in these choices.
+    - An untried action in s has the initial value (r(s) + ``optimism``) / (1 - gamma), with r(s)
+      the reward for arriving in s: neighbours of a good state may be better (the paper's semantic
+      locality, §3). This takes 130 states; the same optimistic value everywhere, as in R-max
+      (Brafman & Tennenholtz 2002), takes 230.
+    - Among equal values, the last action is repeated (temporally extended exploration, Dabney et
+      al. 2021): 50 states.
+    - If the last action decreased the reward when last tried for the first time in a state, the
+      action with the largest such change is taken instead: 25 states, and 28 over 100 held-out
+      goals.
 
-    A state where an episode begins is taken to pay the highest reward so far, or 0 if that is
-    higher. With ``optimism`` of at least the difference of highest and lowest reward, 0 included,
-    every promise is an upper bound, as in R-max. With any, ``epsilon`` above 0 tries everything in
-    the end, and deterministic values come as near to Q* as ``threshold`` lets them.
+    A state where an episode begins is assumed to have the highest reward so far, at least 0. With
+    ``optimism`` of at least the range of rewards, 0 included, all initial values are upper bounds,
+    as in R-max. With ``epsilon`` above 0 every pair is tried eventually, and in deterministic
+    environments the values converge to Q* up to ``threshold``.
 
     Args:
         observation_space: Discrete or MultiDiscrete; the table has a row for each element.
         action_space: Discrete or MultiDiscrete; joint actions are the columns of the table.
-        options: ``gamma``, ``epsilon``, ``optimism``, ``planning_updates``, ``threshold``: see
-            ``DynaQSettings``.
+        options: the fields of ``DynaQSettings``.
 
     Raises:
         AgentError: for other spaces and for options that are unknown or out of range.
@@ -116,16 +111,16 @@ class DynaQ(DiscreteLearner):
         self._values = ActionValues(self._states.size, self._actions.size, 0.0)
         self._sweeping = PrioritisedSweeping(self._values, settings.gamma, settings.threshold)
         self._met: set[int] = set()
-        """States whose untried actions have been given their promise."""
+        """States whose untried actions have their initial values."""
         self._highest_reward = 0.0
-        """So far, or 0: what a state where an episode begins is expected to pay."""
+        """So far, at least 0: the expected reward of a state where an episode begins."""
         self._changes = [0.0] * self._actions.size
-        """By action: how it changed the reward when last tried where it had not been tried."""
+        """By action: the change of reward when last tried for the first time in a state."""
         self._arrivals: dict[int, _Arrival] = {}
         """By sub-environment."""
 
     def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
-        """Return Q(s, .), float64 [n_actions], joint actions in C order; 0 in a state not met."""
+        """Return Q(s, .), float64 [n_actions], joint actions in C order; 0 in unvisited states."""
         return np.array(self._values.row(self._states.index(observation)))
 
     def forget_episodes(self) -> None:
@@ -185,7 +180,7 @@ class DynaQ(DiscreteLearner):
         self._changes = tensors["changes"].tolist()
 
     def _meet(self, state: int, reward: float) -> None:
-        """Give the actions of a new state their promise."""
+        """Set the initial values of a new state."""
         if state not in self._met:
             self._met.add(state)
             promise = (reward + self.settings.optimism) / (1.0 - self.settings.gamma)

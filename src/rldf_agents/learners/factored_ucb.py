@@ -1,4 +1,4 @@
-"""Search by optimism on a factored model: additive rewards, displacing actions, planning."""
+"""Optimistic search on a factored model of rewards and actions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_VALUES = 5_000
 """The covariance of their effects takes 200 MB."""
 
 _MOST_ACTIONS = 100_000
-"""Every one is compared with every visited state."""
+"""Each is evaluated in every visited state."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,16 @@ class FactoredUCBSettings:
 
 
 class _Plan(NamedTuple):
-    """Actions to come in one sub-environment, and where each is to be taken."""
+    """The next actions in one sub-environment, and the state where the first is taken."""
 
     knowledge: int
-    """How much was known when it was made: it holds as long as nothing is learned."""
+    """Number of events when it was made: a plan is valid until the next event."""
     state: int
     actions: list[int]
 
 
 class _Event(NamedTuple):
-    """Something that was new; all that was learned follows from the events in their order."""
+    """A step with new information; replaying all events in order restores the learner."""
 
     state: int
     action: int
@@ -76,51 +76,50 @@ class _Event(NamedTuple):
 
 @register_learner
 class FactoredUCB(DiscreteLearner):
-    """Looks for the state that pays most, by as few new states as it can.
+    """Search for the state with the highest reward, with as few new states as possible.
 
-    A visit to a new state is what costs (a picture to draw); to go back through known ones is free.
-    Three models of small parts of the world, each optimistic about what it does not know, decide
-    where to go (optimism in factored MDPs: Osband & Van Roy 2014):
+    Only new states cost anything (an image to generate); returning through visited ones is free.
+    Three models, optimistic where they lack data, decide where to go (optimism in factored MDPs:
+    Osband & Van Roy 2014):
 
-    - *What states pay*: the sum of an effect of every axis, by Bayesian linear regression, each
-      effect taken at an upper confidence bound (LinUCB: Li et al. 2010), see ``AdditiveReward``.
-    - *What actions do*: they displace the state along axes. A few tries show which way, wherever
-      the components of actions are regular; else what each action did, see ``ActionEffects``.
-    - *What was seen*: outcomes and rewards of states, which count more than either prediction.
+    - *Rewards* are a sum of one effect per axis, estimated by Bayesian linear regression with an
+      upper confidence bound for each effect (LinUCB: Li et al. 2010); see ``AdditiveReward``.
+    - *Actions* displace the state along axes. A few steps show how, where the components of
+      actions are regular; otherwise each action is learned alone; see ``ActionEffects``.
+    - *Observed* outcomes and rewards take precedence over both predictions.
 
-    Whenever it has learned something it chooses anew the state, among those not yet visited,
-    with the highest bound less the cost of the new states on the way, and goes to the first of
-    them (``FrontierPlanner``). A terminal state is returned to where it pays more than any other
-    promises. Moves along one axis at a time make it search axis by axis, as far as rewards do add
-    up; where they do not, it looks at all states, nearest first.
+    After each new observation it selects the unvisited state with the highest bound minus the cost
+    of the new states on the way, and goes to the first of these (``FrontierPlanner``). It returns
+    to a terminal state whose reward exceeds every bound. Where rewards are additive and actions
+    move along one axis, the search proceeds axis by axis; elsewhere it visits all states, nearest
+    first.
 
-    It seeks the best *state*, not the largest sum of rewards: feedback that is positive at every
-    step does not tempt it to stay beside the goal. Where reward is to be collected on the way, take
-    another learner. Dynamics and rewards are taken to be deterministic; where they are not, the
-    last outcome and the first reward stand, without averaging: nothing breaks, nothing converges.
-    Under deterministic ones it tries all that can be reached until nothing promises more.
+    It maximises the reward of one *state*, not the return: positive rewards beside the goal do not
+    keep it there. To collect reward along the way, use another learner. Dynamics and rewards are
+    assumed deterministic: then it visits every reachable state until no bound is higher. Otherwise
+    it keeps the last outcome and the first reward without averaging, and does not converge.
 
-    Distinct states visited until the goal, starting states included, ``multi_semantic`` feedback of
-    the stored worlds (mean, median, 95th percentile, worst; 150 random goals): 11.8, 12, 18, 27 on
+    Distinct states visited until the goal, starting states included, with ``multi_semantic`` on the
+    stored worlds (mean, median, 95th percentile, maximum; 150 random goals): 11.8, 12, 18, 27 on
     the base world of 480 states; 14.6, 14, 23, 29 on the extended one of 4,320; 47, 42, 90, 110
-    among 10^6 states of which 11 % are misread. To try the values of one axis after the other, each
-    once, takes 11.6 on average on the base world. What the choices are
-    worth, on 100 other goals, means for base, extended, 10^6:
+    among 10^6 states of which 11 % are misread. Trying the values of one axis after the other, each
+    once, takes 11.6 on average on the base world. Means on 100 other goals (base,
+    extended, 10^6):
 
     - the defaults: 12.7, 15.2, 47
-    - without the belief that two directions are opposite: 13.6, 16.8, 44; without it moreover
-    - with ``confidence`` 0: 17.0, 21.3, 70; with 1: 14.0, 18.4, 53
-    - with ``noise`` 0.03: 13.6, 16.8, 47; with 0.3: 14.0, 17.9, 44
-    - with means below an axis's median left as they are: 13.6, 16.8, 45, and in the worst case
-      29, 35, 251 for 25, 29, 121
-    - posterior sampling (Thompson) in place of bounds, moves given, over 60 goals: 18 and 22 for
-      12 and 15 with bounds, on base and extended
+    - without the assumption that two directions are opposite: 13.6, 16.8, 44 (nor do the next
+      three rows have it)
+    - ``confidence`` 0: 17.0, 21.3, 70; 1: 14.0, 18.4, 53
+    - ``noise`` 0.03: 13.6, 16.8, 47; 0.3: 14.0, 17.9, 44
+    - without the lower limit at an axis's median: 13.6, 16.8, 45; maximum 29, 35, 251 instead of
+      25, 29, 121
+    - posterior sampling (Thompson) instead of bounds, with known actions, 60 goals: 18 and 22
+      instead of 12 and 15 on base and extended
 
     Args:
         observation_space: Discrete or MultiDiscrete; its components are the axes.
         action_space: Discrete or MultiDiscrete.
-        options: ``confidence``, ``noise``, ``state_cost``, ``step_cost``: see
-            ``FactoredUCBSettings``.
+        options: the fields of ``FactoredUCBSettings``.
 
     Raises:
         AgentError: for other spaces, too many values or actions, and for options that are unknown
@@ -156,7 +155,7 @@ class FactoredUCB(DiscreteLearner):
         self._plans.clear()
 
     def _select(self, state: int, sub_env: int) -> int:
-        """Return the next action on the way to the most promising state."""
+        """Return the next action of the plan."""
         if state not in self._graph:
             self._learn_event(_Event(state, -1, state, False, math.nan))
         plan = self._plans.get(sub_env)
@@ -176,10 +175,10 @@ class FactoredUCB(DiscreteLearner):
             self._plans.pop(sub_env, None)
 
     def _predict(self, state: int, deterministic: bool) -> int:
-        """Return the action that training would take now, or with ``deterministic`` the best known.
+        """Return the action that training would take, or with ``deterministic`` the best known.
 
-        The latter leads by the shortest way known or predicted to the terminal state that paid
-        most, or, where none is worth ending in, to the state that paid most.
+        The latter follows the shortest known or predicted path to the terminal state with the
+        highest reward or, if none has at least the average, to the state with the highest reward.
         """
         if not deterministic:
             random = self._run.prediction_random

@@ -20,49 +20,46 @@ from rldf_agents.protocols import DiscreteValue
 
 @dataclass
 class _Walk:
-    """What one sub-environment is about to do."""
+    """The current path in one sub-environment."""
 
     path: list[Position] = field(default_factory=list)
-    """Where to go next, each one unit from the one before."""
+    """The next positions, each one unit from the one before."""
     climbing_from: float | None = None
-    """Feedback where the gradient was taken whose path this is; None on other paths."""
+    """Reward at the start of an ascent; None on other paths."""
 
 
 @register_learner
 class NoisyDiffusionGradient(DiscreteLearner):
-    """Probes one unit both ways along every axis and moves along the differences.
+    """Measure finite differences of the reward along every axis and ascend.
 
     The paper gives one sentence: "By directly computing the gradients (Δf) on these encodings, we
-    propose a fast noisy diffusion gradient model to reach the global optima" (§3.1). This is how
-    it is read here, with f the feedback for arriving at an encoding v and e_i one unit of axis i:
+    propose a fast noisy diffusion gradient model to reach the global optima" (§3.1). This
+    implementation takes f to be the reward for arriving at an encoding v, e_i one unit of axis i:
 
-    - Δf_i = (f(v + e_i) - f(v - e_i)) / 2, and at an end of the axis the one-sided difference. The
-      noise is that of the generator: artefacts harm what is read. Nothing is added to it. A
-      forward difference alone would take fewer probes, but where every neighbour is worse, as at
-      the goal, it leads away along every axis.
-    - Probes are ordinary steps, there and back. Feedback once seen is remembered, as that of an
-      encoding never changes (the generator's seed is fixed; the paper's Discussion 2).
-    - The ascent moves ``stride`` units along the axis with the largest difference and along the
-      others in proportion, rounded: largest first, one axis after the other, never over an end.
+    - Δf_i = (f(v + e_i) - f(v - e_i)) / 2, at an end of the axis the one-sided difference. The
+      noise is the generator's own: artefacts cause misreadings. A forward difference would take
+      fewer probes, but at the goal, where every neighbour is worse, it leads away on every axis.
+    - Probes are ordinary steps, there and back. Rewards are remembered: that of an encoding is
+      constant (fixed generation seed; the paper's Discussion 2).
+    - An ascent moves ``stride`` units along the axis with the largest difference and along others
+      in proportion, rounded: largest first, one axis after the other, within the grid.
 
-    Failures are counted, not hidden: ``plateaus``, gradients without a signal (the paper: it
-    "often gets stuck in plateaus"; a maximum is one, too), and ``divergences``, ascents that
-    ended lower than they began (the paper: "fast divergence under post-goal training
-    conditions"). After either it walks ``perturbation`` units at random. With 0, the paper's
-    method and no more, it measures a plateau again until the episode ends: on the base world with
-    ``multi_semantic``, 80 % of 40 goals with 3 seeds are reached within 2,000 steps; with a walk
-    of 1, 2, 4 or 8 units all of them, at a median of about 100 distinct states.
+    ``plateaus`` counts gradients without a signal (the paper: it "often gets stuck in plateaus"),
+    maxima included. ``divergences`` counts ascents that end lower than they began (the paper:
+    "fast divergence under post-goal training conditions"). After either follows a random walk of
+    ``perturbation`` units. With 0, the paper's method, a plateau is measured again until the
+    episode ends. On the base world with ``multi_semantic``, 40 goals and 3 seeds, 0 reaches 80 %
+    within 2,000 steps; 1, 2, 4 and 8 reach all, with a median of about 100 distinct states.
 
-    Which action moves which axis is learned by watching: an action that is not known yet is
-    tried, and probing starts anew where it led. A Discrete observation is one axis, the label
-    itself. An axis that no action moves by one unit alone has no gradient; without any such axis
-    every step is random, and counted as a plateau. A move that leads elsewhere than expected, in
-    a stochastic environment, ends what was under way.
+    It learns from its steps which action moves which axis: it tries unknown actions and then
+    probes from the new position. A Discrete observation is one axis. An axis that no action moves
+    by one unit alone has no gradient; without any such axis every step is random and counts as a
+    plateau. A move with an unexpected outcome (a stochastic environment) ends the current path.
 
     Args:
         observation_space: Discrete or MultiDiscrete; its axes are the encoding.
         action_space: Discrete or MultiDiscrete.
-        options: ``stride``, ``noise``, ``perturbation``: see ``GradientSettings``.
+        options: the fields of ``GradientSettings``.
 
     Raises:
         AgentError: for other spaces and for options that are unknown or out of range.
@@ -91,7 +88,7 @@ class NoisyDiffusionGradient(DiscreteLearner):
         return self._divergences
 
     def gradient(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
-        """Return Δf, float64 [n_axes], of the feedback seen so far; 0 where that is not enough."""
+        """Return Δf, float64 [n_axes], of the rewards so far; 0 where too few are known."""
         position = self._states.grid.position(self._states.index(observation))
         axes = range(len(position))
         return np.array([self._rewards.difference(position, axis) for axis in axes], np.float64)
@@ -104,11 +101,11 @@ class NoisyDiffusionGradient(DiscreteLearner):
             self._plateaus = self._divergences = 0
 
     def forget_episodes(self) -> None:
-        """Forget the paths under way."""
+        """Forget the current paths."""
         self._walks.clear()
 
     def _select(self, state: int, sub_env: int) -> int:
-        """Return the next move of the current probe or ascent, or begin one."""
+        """Return the next move of the current path, or begin one."""
         position = self._states.grid.position(state)
         walk = self._walks.setdefault(sub_env, _Walk())
         if not walk.path:
@@ -123,7 +120,7 @@ class NoisyDiffusionGradient(DiscreteLearner):
         return action
 
     def _learn(self, step: IndexedStep, sub_env: int) -> None:
-        """Record what the action did and what reward it got."""
+        """Record the displacement and the reward."""
         before = self._states.grid.position(step.state)
         after = self._states.grid.position(step.next_state)
         self._displacements.observe(step.action, before, after)
@@ -180,7 +177,7 @@ class NoisyDiffusionGradient(DiscreteLearner):
             walk.climbing_from = None
 
     def _plan(self, position: Position, walk: _Walk) -> None:
-        """Lay a path: of a probe, an ascent, or off a plateau; none where moves are not known."""
+        """Set a path: a probe, an ascent or a random walk; none where moves are unknown."""
         beside = list(self._rewards.neighbours(position))
         reachable = [place for _, place in self._moves(position)]
         if len(reachable) < len(beside) and self._displacements.untried(position) is not None:
@@ -209,7 +206,7 @@ class NoisyDiffusionGradient(DiscreteLearner):
         return path
 
     def _moves(self, position: Position) -> Iterator[tuple[int, Position]]:
-        """Yield action and place of every point one unit away that an action is known to reach."""
+        """Yield action and position of every neighbour that a known action reaches."""
         for axis, direction, place in self._rewards.neighbours(position):
             action = self._displacements.unit(axis, direction)
             if action is not None:
