@@ -1,4 +1,4 @@
-"""What actions do to a factored observation, generalised from a few tries.
+"""Learn the displacements of actions on a factored observation from a few steps.
 
 An observation is a point on a grid of axes; an action displaces it along some of them, not
 beyond the ends: there an axis stays where it is. How the
@@ -102,7 +102,7 @@ class ComponentPerAxis:
 
 
 class EachActionAlone:
-    """No structure: the most frequent movement of each action, whatever the others do."""
+    """No structure: the most frequent displacement of each action, independent of others."""
 
     def __init__(self) -> None:
         self._seen: dict[int, Counter[Displacement]] = {}

@@ -1,4 +1,4 @@
-"""What actions do to an encoding, learned by watching: which axis they move, and which way."""
+"""Learn the displacement of every action from its steps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from rldf_agents.learners.space_index import Position
 
 
 class Displacements:
-    """The displacement of every action tried, as far as the ends of the axes have shown it.
+    """The largest observed displacement of every tried action.
 
-    An end can hide a part of a displacement, never add to one: the largest one seen is believed.
+    The end of an axis can shorten a displacement and never lengthens one.
 
     Args:
         action_sizes: numbers of values of the components of an action, in C order.
@@ -23,7 +23,7 @@ class Displacements:
         self._sizes = tuple(action_sizes)
         self._seen: dict[int, Position] = {}
         self._idle_at: dict[int, Position] = {}
-        """Where an action that has moved nothing so far was last tried."""
+        """Where an action without a displacement so far was last tried."""
 
     def observe(self, action: int, before: Position, after: Position) -> None:
         """Learn from one step."""

@@ -1,4 +1,4 @@
-"""What was seen of a deterministic environment: states, outcomes of actions, and the frontier."""
+"""The observed part of a deterministic environment: states, outcomes and the frontier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where to go next: the most promising state not yet visited, by the fewest new states."""
+"""Choose the next state to visit: high promise, few new states on the way."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rldf_agents.learners.goal_paths import StepBound
 from rldf_agents.learners.space_index import Position
 
 _N_CANDIDATES = 4
-"""Promising states that are weighed against the way to them."""
+"""Number of promising states whose paths are compared."""
 
 _MOST_ENUMERATED = 5000
 _NEAREST = 64
@@ -30,18 +30,18 @@ _Steps = Callable[[int, int, int], npt.NDArray[np.float64]]
 
 
 class Option(NamedTuple):
-    """Something to do."""
+    """A possible plan."""
 
     score: float
     state: int
     """To go there first."""
     action: int | None
-    """To be taken there, None if arriving is all."""
+    """To be taken there; None if arriving is enough."""
 
 
 @dataclass(frozen=True)
 class FrontierPlanner:
-    """Weighs promise against cost, both in units of the rewards' standard deviation.
+    """Weigh promise against cost, both in units of the rewards' standard deviation.
 
     Attributes:
         confidence: standard deviations by which a promise exceeds what is expected.
@@ -74,7 +74,7 @@ class FrontierPlanner:
 
 
 class _OptionScorer:
-    """One decision: everything that could be done, with its score."""
+    """The options of one decision, with their scores."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class _OptionScorer:
         self._centres = [graph.position(state) for state in dict.fromkeys((start, top))]
 
     def options(self) -> Iterator[Option]:
-        """Return everything that could be done."""
+        """Yield all options."""
         yield from self._at_frontier()
         yield from self._not_rewarded()
         yield from self._unknown_effects()
@@ -113,7 +113,7 @@ class _OptionScorer:
         return sum(bounds[value] for bounds, value in zip(self._lists, position, strict=True))
 
     def _at_frontier(self) -> Iterator[Option]:
-        """Return the new state whose way on to a promising one is worth most."""
+        """Yield the frontier state with the highest score, its path onwards included."""
         depths, terminals = self.paths.depths, self._graph.terminals
         arrivals: list[tuple[int, int, Pair]] = []
         for new, pairs in self._graph.frontier.items():
@@ -140,7 +140,7 @@ class _OptionScorer:
         yield Option(float(scores[best]), *arrivals[best][2])
 
     def _promising(self, steps: _Steps) -> dict[Position, float]:
-        """Return states not yet rewarded and their promise, as seen from each centre."""
+        """Return states without a known reward, and their promise."""
         found: dict[Position, float] = {}
         for centre in self._centres:
             tables = [
@@ -157,7 +157,7 @@ class _OptionScorer:
         return {graph.position(state): graph.rewards[state] for state in graph.terminals}
 
     def _not_rewarded(self) -> Iterator[Option]:
-        """Return states that were met and not arrived at: looking at them again costs nothing."""
+        """Yield visited states without a known reward: returning to them costs no generation."""
         graph, depths = self._graph, self.paths.depths
         for state, depth in depths.items():
             if state in graph.rewards:
@@ -172,7 +172,7 @@ class _OptionScorer:
                     break
 
     def _unknown_effects(self) -> Iterator[Option]:
-        """Return actions of unknown effect, which may lead anywhere, and less so when idle."""
+        """Yield actions of unknown effect, at a higher cost if they were idle before."""
         graph = self._graph
         unknown = [a for a, moved in enumerate(graph.effects.displacements) if moved is None]
         if not unknown:
@@ -196,7 +196,7 @@ class _OptionScorer:
 
 
 def _in_order(tables: Sequence[Sequence[float]]) -> Iterator[Position]:
-    """Return positions by descending sum of their entries, one entry per axis: best first."""
+    """Yield positions by descending sum of their entries, one entry per axis."""
     orders = [sorted(range(len(table)), key=table.__getitem__, reverse=True) for table in tables]
     first = (0,) * len(tables)
     total = sum(table[order[0]] for table, order in zip(tables, orders, strict=True))
@@ -216,7 +216,7 @@ def _in_order(tables: Sequence[Sequence[float]]) -> Iterator[Position]:
 
 
 def _apart(axis: int, start: int, size: int) -> npt.NDArray[np.float64]:
-    """Return how far apart the values of an axis are, whatever the actions."""
+    """Return the distances between values of an axis, independent of the actions."""
     return np.abs(np.arange(size) - start).astype(np.float64)
 
 

@@ -1,4 +1,4 @@
-"""The way to the best state known, through what is known and what is predicted."""
+"""Find the shortest known or predicted path to the best known state."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rldf_agents.learners.explored_graph import ExploredGraph
 
 _UNREACHABLE = 1e6
 _UNTRIED = 10
-"""Steps that one never tried counts as, where no hypothesis on the actions' structure holds."""
+"""Cost of an untried step where no hypothesis on the actions' structure holds."""
 
 _MOST_EXPANDED = 20_000
-"""States expanded in search of a path."""
+"""Limit of the A* search."""
 
 
 class StepBound:
-    """How many steps it takes at least from here to there, by what is known of the actions."""
+    """A lower bound of the number of steps between states, from the known displacements."""
 
     def __init__(self, displacements: Sequence[Displacement | None], n_axes: int) -> None:
         known = [moved for moved in displacements if moved is not None]

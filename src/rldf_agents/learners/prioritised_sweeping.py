@@ -1,4 +1,4 @@
-"""Planning in the order of surprise on a learned model (Moore & Atkeson 1993; S&B §8.4).
+"""Prioritised sweeping on a learned model (Moore & Atkeson 1993; Sutton & Barto §8.4).
 
 Rewards and moves are taken to be deterministic: the model of a state-action pair is the last
 outcome that was seen there.
