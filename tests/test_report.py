@@ -71,12 +71,15 @@ class TestTheReport:
         assert report.lstrip().startswith("<!doctype html>")
         assert not Page.of(report).open
 
-    def test_loads_nothing_from_anywhere_and_runs_no_script(self, report):
+    def test_loads_nothing_from_anywhere(self, report):
         page = Page.of(report)
         outside = [link for link in page.links if not link.startswith(("data:image/", "#"))]
         assert not outside
-        assert not {"script", "link", "iframe"} & set(page.tags)
-        assert not re.search(r"@import|url\((?!#|data:)", report)
+        assert not {"link", "iframe"} & set(page.tags)
+        assert not re.search(r"@import|url\((?!#|data:)|<script [^>]|fetch\(|import\(", report)
+
+    def test_has_a_button_that_copies_the_prompt_for_every_best_picture(self, report, result):
+        assert report.count('<button class="copy">') == len(result.best)
 
     def test_shows_target_best_pictures_and_trajectory(self, report, result):
         n_pictures = report.count('src="data:image/')

@@ -1,4 +1,4 @@
-"""The course of a search as one drawing that takes its colours from the page around it."""
+"""Charts of searches as SVG elements in the colours of the page around them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Colours that occur nowhere else in the drawing stand for the page's own (light or dark).
+# Colours that occur nowhere else in the chart stand for the page's own (light or dark).
 _COLOURS = {
     "#101112": "var(--ink)",
     "#818283": "var(--muted)",
@@ -24,13 +24,13 @@ _COLOURS = {
 }
 _INK, _MUTED, _LINE, _ACCENT, _GOOD = _COLOURS
 _FEW_STEPS = 10
-"""The least width of the drawing."""
+"""The least number of steps on the axis."""
 
 _SPARSE_STEPS = 200
-"""Up to here single steps are far enough apart to be drawn as dots that can be seen."""
+"""Up to here single steps are far enough apart for larger dots."""
 
 _MANY_STEPS = 5000
-"""From here on curves are drawn as pixels: the page stays small."""
+"""From here on curves are pixels: the page stays small."""
 
 _STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
@@ -56,7 +56,7 @@ _STYLE: dict[str, Any] = {
 
 
 def progress_chart(steps: Sequence[StepLog]) -> str:
-    """Distance, reward and pictures over the steps of a run, as an ``<svg>`` element.
+    """Return distance, reward and pictures over the steps of a run as an ``<svg>`` element.
 
     Args:
         steps: of the whole run, at least one.
@@ -160,10 +160,10 @@ def _draw_pictures(axes: Axes, numbers: Any, steps: Sequence[StepLog]) -> None:
     axes.set_title("Pictures")
     many = len(steps) > _MANY_STEPS
     seen = [step.states_seen for step in steps]
-    drawn = [step.generations for step in steps]
+    generated = [step.generations for step in steps]
     curves = (
         (seen, _MUTED, "-", "different ones seen"),
-        (drawn, _ACCENT, "--", "generated in this search (the others were in the store)"),
+        (generated, _ACCENT, "--", "generated in this search (the others were in the store)"),
     )
     for counts, colour, line, label in curves:
         axes.plot(
