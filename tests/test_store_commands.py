@@ -112,14 +112,14 @@ class TestAtlas:
     def test_build_again_draws_nothing(self, capsys, built):
         status, told, _ = run(capsys, "atlas", "build", "--sample", 4, "--store", built)
         assert status == 0
-        assert "0 pictures drawn" in told
+        assert "0 pictures generated" in told
 
     def test_search_tells_the_best_and_writes_their_pictures(self, capsys, built, tmp_path):
         options = ["--sample", 4, "--store", built, "--top", 3, "--out", tmp_path / "out"]
         status, told, _ = run(capsys, "atlas", "search", DEFAULT_TARGET, *options)
         assert status == 0
         assert told.count("a photo of") == 1 + 3
-        assert "the best of 4 states; nothing was drawn" in told
+        assert "the best of 4 states; nothing was generated" in told
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
             *("1.png", "2.png", "3.png", "sheet.png")
         ]

@@ -30,13 +30,13 @@ def build_atlas(
     seed: int,
     console: Console | None = None,
 ) -> Atlas:
-    """Build an atlas with a progress bar: rate, remaining time, and how many were drawn.
+    """Build an atlas with a progress bar: rate, remaining time, images generated.
 
     Args:
         evaluator: whose atlas.
         path: the file; None for its place by the store.
-        sample: how many states, drawn by lot; None for all.
-        seed: of that lot.
+        sample: how many states, chosen at random; None for all.
+        seed: of that choice.
         console: where to report the result; None for standard output.
 
     Raises:
@@ -48,18 +48,18 @@ def build_atlas(
     with tqdm(total=n_states, unit=" states", smoothing=0.05) as bar:
 
         def progress(done: int, _: int) -> None:
-            bar.set_postfix(drawn=evaluator.generations, refresh=False)
+            bar.set_postfix(generated=evaluator.generations, refresh=False)
             bar.update(done - bar.n)
 
         try:
             atlas = Atlas.build(evaluator, path, sample, seed, progress)
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(
-                f"{bar.n} of {n_states} states are kept in the store; the same command goes on"
+                f"{bar.n} of {n_states} states are kept in the store; the same command continues"
             ) from interrupt
     _say(
         console,
-        f"[bold]{len(atlas)}[/] states, {evaluator.generations} pictures drawn now:"
+        f"[bold]{len(atlas)}[/] states, {evaluator.generations} pictures generated now:"
         f" [bold]{escape(str(atlas.file.path))}[/]",
     )
     return atlas
@@ -108,7 +108,7 @@ def search_atlas(
         console, f"[bold]{escape(str(picture))}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
     )
     _say(console, _ranking(matches, reward))
-    _say(console, f"the best of {len(atlas)} states; nothing was drawn")
+    _say(console, f"the best of {len(atlas)} states; nothing was generated")
     if out is not None:
         with output_dirs([out]):
             _write_pictures(evaluator, matches, goal, reward, out)
@@ -144,7 +144,7 @@ def _write_pictures(
         if picture is None:
             raise AgentError(
                 f"the store {evaluator.store.path} no longer has the picture of {match.prompt!r}:"
-                " leave --out away, or search without an atlas to have it drawn again"
+                " leave --out away, or search without an atlas to generate it again"
             )
         pictures.append(picture)
     captions = [

@@ -1,4 +1,4 @@
-"""``rldf serve``: draw for the searches of other machines."""
+"""``rldf serve``: generate images for searches on other machines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def serve(
     ] = None,
     assignments: options.Assignments = None,
     max_batch: Annotated[
-        int | None, typer.Option(help="Pictures drawn at once; default: as many as fit.", min=1)
+        int | None, typer.Option(help="Images generated at once; default: as many as fit.", min=1)
     ] = None,
     max_wait_ms: Annotated[
         float,

@@ -1,4 +1,4 @@
-"""``rldf store``: look after the file that keeps what was drawn and read."""
+"""``rldf store``: maintain the file that keeps generated images and their readings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FAULTS_SHOWN = 20
 _HOURS = {"h": 1, "d": 24, "w": 7 * 24}
 
 app = typer.Typer(
-    no_args_is_help=True, help="Look after the file that keeps what was drawn and read."
+    no_args_is_help=True, help="Maintain the file that keeps generated images and their readings."
 )
 
 File = Annotated[
@@ -94,7 +94,7 @@ def prune(
     ] = None,
     generator: Generator = None,
 ) -> None:
-    """Delete rows from a store, and give their room back to the disk."""
+    """Delete rows from a store and free their disk space."""
     from rldf_gym.store import maintenance
     from rldf_gym.store.eviction import parse_size
 
