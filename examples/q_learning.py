@@ -13,8 +13,7 @@ def main(target: str | None = None, steps: int = 600, seed: int = 0, gamma: floa
         env = gym.make("RLDF-v0", target=target, reward="multi_semantic", max_episode_steps=100)
     except rldf_gym.RLDFError as error:
         raise SystemExit(f"error: {error}") from error
-    goal = env.unwrapped.goal
-    print(f"rldf_gym {rldf_gym.__version__}; the target was read as {goal.prompt!r}")
+    print(f"The target was read as {env.unwrapped.goal.prompt!r}")
     random = np.random.default_rng(seed)
     # Optimistic values make the agent try everything once; ties are broken at random.
     values = np.full((*env.observation_space.nvec, *env.action_space.nvec), 2 / (1 - gamma))
@@ -28,13 +27,12 @@ def main(target: str | None = None, steps: int = 600, seed: int = 0, gamma: floa
         here[tuple(action)] += 0.5 * (reward + future - here[tuple(action)])
         observation = after
         if step % 50 == 0 or terminated:
-            print(f"step {step:4}  {info['states_seen']:3} pictures  {info['prompt']}")
+            print(f"step {step:4}  {info['states_seen']:3} images  {info['prompt']}")
         if terminated:
             break
         if truncated:
             observation, info = env.reset()
-    found = "found" if info["at_goal"] else "not found"
-    print(f"{found}; {info['generations']} pictures drawn, the rest were in the store")
+    print("found" if info["at_goal"] else "not found", f"with {info['generations']} new images")
 
 
 if __name__ == "__main__":
