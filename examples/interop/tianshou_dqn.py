@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import torch
 import typer
@@ -17,12 +18,24 @@ from tianshou.utils.net.common import Net
 from rldf_gym.wrappers import FlattenAction
 
 
+class WithoutInfo(gym.Wrapper[Any, Any, Any, Any]):
+    """Empties ``info``: its key "values" would hide the method of that name of Tianshou's Batch."""
+
+    def reset(self, **arguments: Any) -> tuple[Any, dict[str, Any]]:
+        """Reset."""
+        return self.env.reset(**arguments)[0], {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Step."""
+        return *self.env.step(action)[:4], {}
+
+
 def main(steps: int = 600, seed: int = 0, store: str = "default") -> tuple[float, float]:
     """Train; return the mean return of an episode at random and under the trained policy."""
     torch.manual_seed(seed)
     np.random.seed(seed)
     env = FlattenAction(one_hot(make_env(store)))
-    envs = DummyVectorEnv([lambda: FlattenAction(one_hot(make_env(store)))])
+    envs = DummyVectorEnv([lambda: WithoutInfo(FlattenAction(one_hot(make_env(store))))])
     envs.seed(seed)
     network = Net(
         state_shape=env.observation_space.shape,
