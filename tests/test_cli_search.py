@@ -47,9 +47,9 @@ class TestPartsFromOutside:
     def test_run_a_search_together(self, capsys, picture):
         arguments = [picture, *OWN, "--learner", "outsiders:Wanderer", "--steps", 60, "--json"]
         arguments += ["--reward", "outsiders:everything_or_nothing"]
-        status, told, warning = run(capsys, "search", *arguments)
+        status, printed, warning = run(capsys, "search", *arguments)
         assert warning.count("the learner Wanderer cannot be saved") == 1
-        result = json.loads(told)
+        result = json.loads(printed)
         assert status == (0 if result["matched"] else 3)
         assert result["learner"] == "outsiders:Wanderer"
         assert result["generator"] == "painted"
@@ -85,9 +85,9 @@ class TestPartsFromOutside:
 
 class TestForScripts:
     def test_json_is_one_document_on_stdout_and_nothing_else(self, capsys, picture):
-        status, told, _ = run(capsys, "search", picture, *OWN, "--json")
+        status, printed, _ = run(capsys, "search", picture, *OWN, "--json")
         assert status == 0
-        result = json.loads(told)
+        result = json.loads(printed)
         assert result["matched"]
         assert result["states_seen_to_match"] <= result["states_seen"]
         assert json.loads((Path(result["folder"]) / "result.json").read_text()).items() <= (
@@ -99,9 +99,11 @@ class TestForScripts:
         assert run(capsys, "search", *arguments)[0] == 3
 
     def test_the_goal_state_is_enough_where_it_was_asked_for(self, capsys, picture):
-        status, told, _ = run(capsys, "search", picture, *OWN, "--stop-at", "goal_state", "--json")
+        status, printed, _ = run(
+            capsys, "search", picture, *OWN, "--stop-at", "goal_state", "--json"
+        )
         assert status == 0
-        assert json.loads(told)["stop_at"] == "goal_state"
+        assert json.loads(printed)["stop_at"] == "goal_state"
 
     def test_quiet_prints_nothing(self, capsys, picture):
         assert run(capsys, "search", picture, *OWN, "--quiet") == (0, "", "")
@@ -110,13 +112,13 @@ class TestForScripts:
         for name, goal in (("a.png", GOAL), ("b.jpeg.png", UNKNOWN)):
             save(tmp_path / "photos" / name, goal)
         (tmp_path / "photos" / "notes.txt").write_text("no picture")
-        status, told, _ = run(capsys, "search", "photos", *OWN, "--json")
+        status, printed, _ = run(capsys, "search", "photos", *OWN, "--json")
         assert status == 0
-        assert [Path(result["target"]).name for result in json.loads(told)] == [
+        assert [Path(result["target"]).name for result in json.loads(printed)] == [
             "a.png",
             "b.jpeg.png",
         ]
-        assert (Path(json.loads(told)[0]["folder"]).parent / "index.html").is_file()
+        assert (Path(json.loads(printed)[0]["folder"]).parent / "index.html").is_file()
 
     def test_a_folder_without_pictures_is_one_line(self, capsys, tmp_path):
         (tmp_path / "empty").mkdir()
@@ -127,15 +129,15 @@ class TestForScripts:
         (tmp_path / "bad.png").write_text("no picture")
         arguments = ["search", "bad.png", picture, *OWN, "--json"]
         assert "bad.png is not a picture" in refusal(capsys, *arguments)
-        status, told, warning = run(capsys, *arguments, "--skip-bad")
+        status, printed, warning = run(capsys, *arguments, "--skip-bad")
         assert status == 0
         assert "rldf: warning: skipped: the target bad.png is not a picture" in warning
-        assert len(json.loads(told)) == 1
+        assert len(json.loads(printed)) == 1
 
     def test_the_default_folder_is_a_new_one_each_time(self, capsys, picture):
         for name in ("picture", "picture-2"):
-            _, told, _ = run(capsys, "search", picture, *OWN, "--json")
-            assert json.loads(told)["folder"] == str(Path("rldf-out") / name)
+            _, printed, _ = run(capsys, "search", picture, *OWN, "--json")
+            assert json.loads(printed)["folder"] == str(Path("rldf-out") / name)
 
     @pytest.mark.parametrize("option", ["--resume", "--overwrite"])
     def test_an_earlier_search_is_named(self, capsys, picture, option):
@@ -170,12 +172,12 @@ def test_sigterm_acts_like_ctrl_c():
     try:
         wait_for_a_step(search)
         search.send_signal(signal.SIGTERM)
-        _, told = search.communicate(timeout=120)
+        _, printed = search.communicate(timeout=120)
     finally:
         search.kill()
     assert search.returncode == 130
-    assert "--resume" in told
-    assert "Traceback" not in told
+    assert "--resume" in printed
+    assert "Traceback" not in printed
     assert {path.name for path in Path("out").iterdir()} == {
         "learner.safetensors",
         "history.safetensors",
@@ -187,13 +189,14 @@ def test_a_killed_search_keeps_its_first_steps(capsys):
     try:
         wait_for_a_step(search)
         while not Path("out/learner.safetensors").is_file():
+            assert search.poll() is None or Path("out/learner.safetensors").is_file()
             time.sleep(0.01)
     finally:
         search.kill()
         search.communicate()
     arguments = ["--learner", "random", "--steps", 2, "--resume", "--out", "out"]
-    _, told, _ = run(capsys, "search", DEFAULT_TARGET, *arguments)
-    assert "continuing after step" in told
+    _, printed, _ = run(capsys, "search", DEFAULT_TARGET, *arguments)
+    assert "continuing after step" in printed
 
 
 @pytest.mark.parametrize("module", ["typer", "numpy", "gymnasium", "rich.progress"])
