@@ -38,7 +38,7 @@ LABELS = (
 )
 MAX_BOXES = 8
 _T = TypeVar("_T")
-_MANY_PEOPLE = 3
+_TIDY_MANY = 3  # one number for a text-to-image model to learn; loose pictures have two to four
 CHUNK = 500
 _HELD_OUT_SEED = 20_231_127  # the paper's date; fixes which combinations are held out
 _HELD_OUT_SHARE = 0.1
@@ -117,27 +117,27 @@ def _grammar(name: str) -> Grammar:
 
 def _sample(rng: np.random.Generator, grammar: str, tidy: bool) -> Description:
     return dataclasses.replace(
-        _content(rng, grammar, 3 if tidy else int(rng.integers(3, 5))),
+        _content(rng, grammar, _TIDY_MANY if tidy else int(rng.integers(2, 5))),
         tidy=tidy,
         size=1.0 if tidy else float(rng.uniform(*_LOOSE_SIZES)),
         overhang=_OVERHANG if not tidy and rng.uniform() < _OVERHANGING_SHARE else 0.0,
     )
 
 
-def _content(rng: np.random.Generator, grammar: str, many_things: int) -> Description:
+def _content(rng: np.random.Generator, grammar: str, many: int) -> Description:
     def one_of(values: Sequence[_T]) -> _T:
         return values[int(rng.integers(len(values)))]
 
     scene = one_of(SCENES)
     if grammar == "actions":
-        return Description(scene, None, 0, one_of((1, _MANY_PEOPLE)), one_of(ACTIONS))
-    noun, things = one_of(NOUNS), one_of((1, many_things))
+        return Description(scene, None, 0, one_of((1, many)), one_of(ACTIONS))
+    noun, things = one_of(NOUNS), one_of((1, many))
     if grammar == "objects":
-        second_noun, second_things = one_of(NOUNS), one_of((1, many_things))
+        second_noun, second_things = one_of(NOUNS), one_of((1, many))
         return Description(
             scene, noun, things, 0, second_noun=second_noun, second_things=second_things
         )
-    people = one_of((0, 1, _MANY_PEOPLE))
+    people = one_of((0, 1, many))
     if grammar == "base":
         return Description(scene, noun, things, people)
     weather, hour = one_of(WEATHERS), one_of(TIMES_OF_DAY)
