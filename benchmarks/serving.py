@@ -43,7 +43,7 @@ def run(quick: bool) -> Results:
         ]
         _refuse_different_pictures(direct, clients)
         timed = functools.partial(_time, direct, clients, url, turns)
-        packages = ("torch", "diffusers", "openai", "fastapi", "uvicorn")
+        packages = ("torch", "diffusers", "openai", "starlette", "uvicorn")
         return measure("serving", settings, cases, timed, quick=quick, packages=packages)
 
 

@@ -134,7 +134,7 @@ class TestPictures:
                 threads.map(lambda prompt: post(url, prompt=prompt), ["a dog", "a broken dog"])
             )
         assert [answer.status_code for answer in answers] == [200, 500]
-        assert answers[1].json()["error"]["message"] == "the picture could not be drawn"
+        assert answers[1].json()["error"]["message"] == "the image could not be generated"
         with pytest.raises(InternalServerError):
             client(url).images.generate(prompt="a broken dog")
 
@@ -161,7 +161,7 @@ class TestModels:
 
     def test_another_model_is_refused_by_name(self, url):
         generator = make_generator("openai:sd14", base_url=url)
-        with pytest.raises(GenerationError, match="draws with 'noise'"):
+        with pytest.raises(GenerationError, match="this server has 'noise'"):
             generator(["a dog"], [0])
 
     def test_a_client_notices_that_the_model_was_replaced(self):

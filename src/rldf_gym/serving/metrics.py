@@ -32,21 +32,21 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._pictures = Counter("rldf_pictures", "Pictures drawn.", registry=registry)
+        self._images = Counter("rldf_pictures", "Images generated.", registry=registry)
         self._batch_size = Histogram(
-            "rldf_batch_size", "Pictures in a batch.", buckets=_BATCH_SIZES, registry=registry
+            "rldf_batch_size", "Images in a batch.", buckets=_BATCH_SIZES, registry=registry
         )
         self._full_batches = Counter(
-            "rldf_full_batches", "Batches that had no room for another picture.", registry=registry
+            "rldf_full_batches", "Batches of the largest size.", registry=registry
         )
         self._batch_seconds = Histogram(
-            "rldf_batch_seconds", "Drawing one batch.", buckets=_SECONDS, registry=registry
+            "rldf_batch_seconds", "Generating one batch.", buckets=_SECONDS, registry=registry
         )
         self._queued = Gauge(
-            "rldf_queued_pictures", "Pictures that wait to be drawn.", registry=registry
+            "rldf_queued_pictures", "Images that wait to be generated.", registry=registry
         )
-        self._drawing = Gauge(
-            "rldf_drawing_pictures", "Pictures in the batch being drawn.", registry=registry
+        self._generating = Gauge(
+            "rldf_drawing_pictures", "Images in the batch being generated.", registry=registry
         )
 
     def watch_queue(self, length: Callable[[], int]) -> None:
@@ -59,14 +59,14 @@ class Metrics:
         self._request_seconds.labels(path).observe(seconds)
 
     @contextlib.contextmanager
-    def drawing(self, n_pictures: int, *, is_full: bool) -> Iterator[None]:
+    def generating(self, n_images: int, *, is_full: bool) -> Iterator[None]:
         """Count and time a batch, which is generated while the context lasts."""
-        self._drawing.set(n_pictures)
+        self._generating.set(n_images)
         with self._batch_seconds.time():
             yield
-        self._drawing.set(0)
-        self._pictures.inc(n_pictures)
-        self._batch_size.observe(n_pictures)
+        self._generating.set(0)
+        self._images.inc(n_images)
+        self._batch_size.observe(n_images)
         self._full_batches.inc(is_full)
 
     def text(self) -> bytes:

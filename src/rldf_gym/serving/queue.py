@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rldf_gym.batching import batch_size
 from rldf_gym.failed_images import FailedImage, Image
 from rldf_gym.generation import Generator, generate
-from rldf_gym.serving.errors import ServingError
+from rldf_gym.serving.errors import RequestError, ServingError
 from rldf_gym.serving.metrics import Metrics
 
 _REMEMBERED = 8
@@ -23,10 +23,6 @@ _LONGEST_RETRY = 60
 """Seconds; longer ones the openai client ignores."""
 
 logger = logging.getLogger("uvicorn.error")
-
-
-class QueueFullError(Exception):
-    """The queue is full."""
 
 
 Outcome = Image | FailedImage
@@ -95,16 +91,6 @@ class ImageQueue:
         """Return the number of images that wait."""
         return len(self._waiting)
 
-    def seconds_until_empty(self) -> int:
-        """Return the whole seconds, 1 to 60, after which today's queue will have been generated."""
-        each = sum(self._seconds_each) / max(len(self._seconds_each), 1)
-        return min(max(1, math.ceil(each * len(self._waiting))), _LONGEST_RETRY)
-
-    @property
-    def capacity(self) -> int:
-        """Number of images that may wait."""
-        return self._settings.max_queue
-
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Generate while the context lasts; leave it when all requests are answered."""
@@ -121,11 +107,10 @@ class ImageQueue:
         """Queue images and wait for them; a cancelled call removes what still waits.
 
         Raises:
-            QueueFullError: too many are waiting; none of these was queued.
+            RequestError: too many are waiting; none of these was queued.
             Exception: what the generator raised for one of these.
         """
-        if len(self._waiting) + len(prompts) > self._settings.max_queue:
-            raise QueueFullError
+        self._check_space(len(prompts))
         loop = asyncio.get_running_loop()
         jobs = [_Job(p, s, loop.create_future()) for p, s in zip(prompts, seeds, strict=True)]
         self._waiting.extend(jobs)
@@ -137,13 +122,25 @@ class ImageQueue:
             raise
         return [job.outcome.result() for job in jobs]
 
+    def _check_space(self, n_images: int) -> None:
+        capacity = self._settings.max_queue
+        if n_images > capacity:
+            message = f"n is {n_images}, but no more than {capacity} images may wait here"
+            raise RequestError(400, message, "invalid_value", "n")
+        if len(self) + n_images > capacity:
+            each = sum(self._seconds_each) / max(len(self._seconds_each), 1)
+            # By then, today's queue is empty.
+            seconds = min(max(1, math.ceil(each * len(self))), _LONGEST_RETRY)
+            message = f"{len(self)} images are waiting already; try again in {seconds} seconds"
+            raise RequestError(503, message, "queue_full", headers={"Retry-After": str(seconds)})
+
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             size = self._settings.max_batch or batch_size(self._generator)
             batch = await self._gather(size)
             start = time.perf_counter()
-            with self._metrics.drawing(len(batch), is_full=len(batch) >= size):
+            with self._metrics.generating(len(batch), is_full=len(batch) >= size):
                 outcomes = await loop.run_in_executor(self._thread, self._outcomes, batch)
             self._seconds_each.append((time.perf_counter() - start) / len(batch))
             self._recent.append(len(batch) + len(self._waiting))
@@ -175,7 +172,7 @@ class ImageQueue:
         except Exception as error:  # generators run libraries that raise their own kinds
             if len(jobs) > 1:
                 return [outcome for job in jobs for outcome in self._outcomes([job])]
-            logger.exception("a picture could not be drawn")
+            logger.exception("an image could not be generated")
             return [error]
 
 

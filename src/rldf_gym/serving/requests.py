@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi.exceptions import RequestValidationError
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
 
+from rldf_gym.serving.access import read_body
 from rldf_gym.serving.errors import RequestError
 
 LONGEST_PROMPT = 4_000
@@ -33,7 +34,7 @@ class ImagesRequest(BaseModel):
         model: the name in ``/v1/models``; None for the one there is.
         n: number of images.
         size: that of the model, "WxH", or "auto".
-        seed: of the first picture; the next one's is larger by 1, and so on. None picks one at
+        seed: of the first image; the next one's is larger by 1, and so on. None picks one at
             random; every image's seed is in the reply.
         response_format: "b64_json", or "url" for a ``data:`` URL with the same content.
         output_format: "png".
@@ -61,25 +62,23 @@ class ImagesRequest(BaseModel):
     user: Any = None
 
 
-def explain(error: RequestValidationError, content_type: str) -> RequestError:
-    """Return the answer that names the fields of a request that are wrong, and how.
+async def read_request(request: Request) -> ImagesRequest:
+    """Return the fields of a request.
 
-    Args:
-        error: of the validation; what was sent is not repeated.
-        content_type: header of the request, empty if it has none.
+    Raises:
+        RequestError: the body is too large, too slow, no JSON, or has fields that are wrong; it
+            names them and does not repeat what was sent.
     """
-    if "json" not in content_type:
-        return RequestError(400, "send JSON, with Content-Type: application/json", "invalid_json")
-    if error.errors()[0]["type"] == "json_invalid":
-        return invalid_json()
-    faults = [
-        (".".join(str(part) for part in fault["loc"][1:]), str(fault["msg"]))
-        for fault in error.errors()
-    ]
-    message = "; ".join(f"{field}: {message}" if field else message for field, message in faults)
-    return RequestError(400, message, "invalid_value", faults[0][0] or None)
-
-
-def invalid_json() -> RequestError:
-    """Return the answer to a body that cannot be parsed."""
-    return RequestError(400, "the body is not JSON in UTF-8", "invalid_json")
+    body = await read_body(request)
+    # A web page of another site cannot send this type without being asked for permission first.
+    if "json" not in request.headers.get("Content-Type", ""):
+        raise RequestError(400, "send JSON, with Content-Type: application/json", "invalid_json")
+    try:
+        return ImagesRequest.model_validate_json(body)
+    except ValidationError as error:
+        faults = error.errors(include_input=False)
+    if faults[0]["type"] == "json_invalid":
+        raise RequestError(400, "the body is not JSON in UTF-8", "invalid_json")
+    found = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in faults]
+    message = "; ".join(f"{field}: {problem}" if field else problem for field, problem in found)
+    raise RequestError(400, message, "invalid_value", found[0][0] or None)

@@ -62,28 +62,30 @@ def serve(
 
 
 class _ImpatientProtocol(H11Protocol):
-    """Closes connections on which the head of a request does not arrive in time."""
+    """Closes connections on which a request does not arrive in time."""
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """Start the timer of the first head."""
+        """Start the timer of the first request."""
         super().connection_made(transport)
-        self._time_head()
+        self._set_timer()
 
     def data_received(self, data: bytes) -> None:
-        """Stop the timer where this completes a head."""
+        """Stop the timer where this completes a request."""
         super().data_received(data)
-        self._time_head()
+        self._set_timer()
 
-    def _time_head(self) -> None:
-        """Start the timer at the first byte of a request, stop it when its head is complete."""
-        is_incomplete = self.conn.their_state is h11.IDLE
-        if is_incomplete and self._head_timer is None:
-            self._head_timer = self.loop.call_later(access.READ_SECONDS, self.transport.close)
-        elif not is_incomplete and self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+    def _set_timer(self) -> None:
+        """Start the timer at the first byte of a request, stop it at the last."""
+        is_incomplete = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        if is_incomplete and self._timer is None:
+            # A body that is too slow is answered by the app, if the app reads it at all.
+            seconds = 2 * access.READ_SECONDS
+            self._timer = self.loop.call_later(seconds, self.transport.close)
+        elif not is_incomplete and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 def make_server(
