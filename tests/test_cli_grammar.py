@@ -31,7 +31,7 @@ def test_a_name_alone_shows_the_grammar(capsys, arguments):
 def test_every_axis_has_role_reader_number_of_values_and_locality(capsys):
     _, shown, _ = run(capsys, "extended")
     rows = [line.split("  ") for line in shown.split("\n\n")[1].splitlines()]
-    table = {row[0]: [cell.strip() for cell in row[1:] if cell] for row in rows}
+    table = {row[0]: [cell.strip() for cell in row[1:] if cell.strip()] for row in rows}
     assert table["axis"] == ["values", "role", "read by", "locality"]
     assert table["frequency"] == ["2", "count of noun", "detector", "-"]
     assert table["density"] == ["3", "people", "detector", "-"]

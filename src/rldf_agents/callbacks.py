@@ -24,6 +24,22 @@ def requests_stop(answer: bool | None) -> bool:
     return answer is not None and not answer
 
 
+class BaseCallback:
+    """A callback that does nothing, for those that need some of the events only."""
+
+    def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
+        """Do nothing."""
+
+    def on_step(self, step: Step) -> bool | None:
+        """Do nothing."""
+
+    def on_episode_end(self, episode: Episode) -> bool | None:
+        """Do nothing."""
+
+    def on_training_end(self) -> None:
+        """Do nothing."""
+
+
 class CallbackList:
     """All callbacks of a run: each is called at every step and episode, any one ends the run.
 

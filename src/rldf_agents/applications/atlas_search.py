@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from tqdm import tqdm
 
+from rldf_agents.applications.console import make_console
 from rldf_agents.applications.output import output_dirs, require_empty
 from rldf_agents.applications.result import png
 from rldf_agents.errors import AgentError
@@ -17,7 +18,7 @@ from rldf_gym.atlas import Atlas, AtlasError, AtlasIdentity, Match
 from rldf_gym.atlas import default_path as default_atlas_path
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.goal import Goal, Picture, infer_goal, load_picture
+from rldf_gym.goal import Goal, infer_goal, load_picture
 from rldf_gym.rendering import trajectory_strip
 
 SHEET_FILE = "sheet.png"
@@ -43,7 +44,7 @@ def build_atlas(
         RLDFError: what `Atlas.build` raises.
         KeyboardInterrupt: Ctrl-C; its text says what was kept.
     """
-    console = console or Console()
+    console = console or make_console()
     n_states = evaluator.grammar.n_states if sample is None else sample
     with tqdm(total=n_states, unit=" states", smoothing=0.05) as bar:
 
@@ -57,8 +58,7 @@ def build_atlas(
             raise KeyboardInterrupt(
                 f"{bar.n} of {n_states} states are kept in the store; the same command continues"
             ) from interrupt
-    _say(
-        console,
+    console.print(
         f"[bold]{len(atlas)}[/] states, {evaluator.generations} pictures generated now:"
         f" [bold]{escape(str(atlas.file.path))}[/]",
     )
@@ -76,7 +76,7 @@ def search_atlas(
     seed: int = 0,
     console: Console | None = None,
 ) -> list[Match]:
-    """Report the best states for a picture over a whole atlas; draws nothing.
+    """Report the best states for a picture over a whole atlas; generates nothing.
 
     Args:
         evaluator: of the atlas; it reads the picture.
@@ -100,23 +100,23 @@ def search_atlas(
         require_empty(out)
     target = load_picture(picture)
     atlas = Atlas.open(default_atlas_path(evaluator, sample, seed) if path is None else path)
-    _refuse_another_worlds(atlas, evaluator)
-    console = console or Console()
+    _require_same_world(atlas, evaluator)
+    console = console or make_console()
     goal = infer_goal(evaluator, target)
     matches = atlas.search(goal, reward, top)
-    _say(
-        console, f"[bold]{escape(str(picture))}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
+    console.print(
+        f"[bold]{escape(str(picture))}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
     )
-    _say(console, _ranking(matches, reward))
-    _say(console, f"the best of {len(atlas)} states; nothing was generated")
+    console.print(_ranking(matches, reward))
+    console.print(f"the best of {len(atlas)} states; nothing was generated")
     if out is not None:
         with output_dirs([out]):
             _write_pictures(evaluator, matches, goal, reward, out)
-        _say(console, f"wrote the pictures and {SHEET_FILE} in [bold]{escape(str(out))}[/]")
+        console.print(f"wrote the pictures and {SHEET_FILE} in [bold]{escape(str(out))}[/]")
     return matches
 
 
-def _refuse_another_worlds(atlas: Atlas, evaluator: StateEvaluator) -> None:
+def _require_same_world(atlas: Atlas, evaluator: StateEvaluator) -> None:
     here, there = AtlasIdentity.of(evaluator), atlas.file.identity
     for name in ("grammar", "generator", "models", "generation_seed"):
         if getattr(here, name) != getattr(there, name):
@@ -155,13 +155,6 @@ def _write_pictures(
         pictures, captions, goal.picture, f"target, read as: {goal.prompt}", columns=5
     )
     for rank, picture in enumerate(pictures, 1):
-        _write(out / f"{rank:0{len(str(len(pictures)))}}.png", picture)
-    _write(out / SHEET_FILE, np.asarray(sheet))
-
-
-def _write(path: Path, picture: Picture) -> None:
-    write_atomically(path, png(picture))
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True, highlight=False)
+        name = f"{rank:0{len(str(len(pictures)))}}.png"
+        write_atomically(out / name, png(picture))
+    write_atomically(out / SHEET_FILE, png(np.asarray(sheet)))

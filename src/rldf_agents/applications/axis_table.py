@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from rich.table import Table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -16,41 +17,20 @@ MOST_VALUES = 500
 """Locality takes time cubed in the number of values; longer axes go without."""
 
 _HEAD = ("axis", "values", "role", "read by", "locality")
-_NONE = "-"
 
 
-@dataclass(frozen=True)
-class AxisRow:
-    """What there is to know about one axis.
+def axis_table(grammar: Grammar, perception: Perception, with_locality: bool) -> Table:
+    """Return a row for every axis of a grammar as a perception reads it.
 
-    Attributes:
-        name: The rule that names the axis.
-        n_values: Number of values.
-        role: Its role, for a count with the axis that it counts.
-        reader: The model that reads it.
-        locality: 0..1, how close the order of the values is to the order by similarity; None if
-            there is nothing to measure.
-    """
-
-    name: str
-    n_values: int
-    role: str
-    reader: str
-    locality: float | None
-
-
-def axis_rows(grammar: Grammar, perception: Perception, with_locality: bool) -> list[AxisRow]:
-    """Describe every axis of a grammar as a perception reads it.
-
-    Locality is the length of the path through the values in the order by similarity over that in
-    their own order, by cosine distance of CLIP's text embeddings (paper §3). Axes of counts, with
-    fewer than three values, with more than `MOST_VALUES`, or with words that a closed-vocabulary
-    CLIP does not know, have none.
+    Locality, 0 to 1, is the length of the path through the values in the order by similarity over
+    that in their own order, by cosine distance of CLIP's text embeddings (paper §3). Axes of
+    counts, with fewer than three values, with more than `MOST_VALUES`, or with words that a
+    closed-vocabulary CLIP does not know, have none.
 
     Args:
-        grammar: Any grammar.
-        perception: Its models decide the roles that the sentence leaves open, and the readers.
-        with_locality: Whether to measure it, which loads the CLIP model.
+        grammar: any grammar.
+        perception: its models decide the roles that the sentence leaves open, and the readers.
+        with_locality: whether to measure it, which loads the CLIP model.
     """
     from rldf_gym.generation.vocabulary import read_known_words, words_in
     from rldf_gym.perception import LabelDecoder
@@ -59,34 +39,16 @@ def axis_rows(grammar: Grammar, perception: Perception, with_locality: bool) -> 
     vocabulary = getattr(clip, "vocabulary", None)
     known = None if vocabulary is None else read_known_words(vocabulary)
     decoder = LabelDecoder(grammar, perception.spec())
-    rows = []
+    table = Table(*_HEAD, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
     for index, (axis, reader) in enumerate(zip(decoder.grammar.axes, decoder.readers, strict=True)):
         counted = decoder.grammar.counted_axis(index)
         role = axis.role if counted is None else f"count of {grammar.axis_names[counted]}"
         is_known = known is None or known.issuperset(words_in(" ".join(axis.values)))
         measurable = with_locality and is_known and _has_an_order(axis)
         locality = _locality(axis.values, clip.embed_texts) if measurable else None
-        rows.append(AxisRow(axis.name, len(axis), role, reader.replace("_", " "), locality))
-    return rows
-
-
-def format_rows(rows: Sequence[AxisRow]) -> list[str]:
-    """Return the lines of a table, the names of the columns first."""
-    cells = [_HEAD] + [
-        (
-            row.name,
-            f"{row.n_values:,}",
-            row.role,
-            row.reader,
-            _NONE if row.locality is None else f"{row.locality:.2f}",
-        )
-        for row in rows
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
-    ]
+        shown = "-" if locality is None else f"{locality:.2f}"
+        table.add_row(axis.name, f"{len(axis):,}", role, reader.replace("_", " "), shown)
+    return table
 
 
 def _has_an_order(axis: Axis) -> bool:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from rldf_agents.applications.console import ConsoleReporter
+from rldf_agents.applications.console import ConsoleReporter, make_console
 from rldf_agents.applications.history import HISTORY_FILE, load_history
 from rldf_agents.applications.output import (
     INDEX_FILE,
@@ -75,7 +75,7 @@ def search_pictures(
         OSError: a file cannot be written.
         KeyboardInterrupt: Ctrl-C; its text says what was kept.
     """
-    reporter = ConsoleReporter(console or Console())
+    reporter = ConsoleReporter(console or make_console())
     pictures = _readable(pictures, skip_bad, reporter)
     settings = replace(settings, grammar=load_grammar(settings.grammar))
     if settings.device not in (None, "cpu"):

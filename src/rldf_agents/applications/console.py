@@ -13,16 +13,22 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from rldf_agents.applications.report import axis_readings
 from rldf_agents.applications.result import RESULT_FILES, SearchResult
 from rldf_agents.applications.search import Search
-from rldf_agents.applications.trials import Trial
-from rldf_agents.protocols import Environment, Episode, Learner, Step
+from rldf_agents.applications.trajectory import StateVisit
+from rldf_agents.callbacks import BaseCallback
+from rldf_agents.protocols import Environment, Learner, Step
 from rldf_gym.goal import Goal
-from rldf_gym.grammar import Grammar
 
 _BAR_WIDTH = 20
 _LOG_SECONDS = 10.0
 """Where there is no terminal, seconds between two lines of progress."""
+
+
+def make_console(quiet: bool = False, stderr: bool = False) -> Console:
+    """Return a console whose lines end where their text does, on any width."""
+    return Console(quiet=quiet, stderr=stderr, soft_wrap=True, highlight=False)
 
 
 class ConsoleReporter:
@@ -44,30 +50,30 @@ class ConsoleReporter:
     def goal(self, search: Search) -> None:
         """Print what was read in the target, with confidences."""
         goal = search.goal
-        self._say(
+        self._console.print(
             f"[bold]{escape(search.target)}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
         )
-        self._console.print(_goal_table(goal, search.grammar))
+        self._console.print(_goal_table(goal))
         if search.steps:
-            self._say(f"continuing after step {len(search.steps)}")
+            self._console.print(f"continuing after step {len(search.steps)}")
 
     def result(self, result: SearchResult, folder: Path) -> None:
         """Print how the search ended and where its files are."""
         for line in _outcome(result):
-            self._say(line)
+            self._console.print(line)
         for doubt in result.doubts:
-            self._say(f"[yellow]doubtful[/]: {escape(doubt)}")
+            self._console.print(f"[yellow]doubtful[/]: {escape(doubt)}")
         best = result.best[0]
         reward = "" if best.visit.reward is None else f"reward {best.visit.reward:.3g}, "
-        self._say(
+        self._console.print(
             f"best picture: [bold]{escape(repr(best.prompt))}[/], {reward}"
             f"CLIP similarity to the target {best.visit.similarity:.3f}"
         )
-        self._say(f"wrote {', '.join(RESULT_FILES)} in [bold]{escape(str(folder))}[/]\n")
+        self._console.print(f"wrote {', '.join(RESULT_FILES)} in [bold]{escape(str(folder))}[/]\n")
 
     def index(self, path: Path) -> None:
         """Print where the page over several searches is."""
-        self._say(f"wrote [bold]{escape(str(path))}[/]")
+        self._console.print(f"wrote [bold]{escape(str(path))}[/]")
 
     @contextmanager
     def progress(self, search: Search) -> Iterator[ProgressLine]:
@@ -82,11 +88,8 @@ class ConsoleReporter:
         with Progress(*columns, console=self._console, transient=True) as progress:
             yield ProgressLine(progress, search)
 
-    def _say(self, text: str) -> None:
-        self._console.print(text, soft_wrap=True, highlight=False)
 
-
-class ProgressLine:
+class ProgressLine(BaseCallback):
     """A callback that moves a progress bar and prints every approach to the goal."""
 
     def __init__(self, progress: Progress, search: Search) -> None:
@@ -124,18 +127,12 @@ class ProgressLine:
                 f" ({log.generations} generated)"
             )
 
-    def on_trial(self, trial: Trial) -> None:
+    def on_trial(self, trial: StateVisit) -> None:
         """Print what became of a further image."""
         at_goal = trial.state == tuple(self._search.goal.state.tolist())
         where = f"seed {trial.seed}" if at_goal else "a state beside it"
         outcome = "[green]matches[/]" if trial.matches else "does not match"
         self._say(f"the goal state's picture does not match; {where}: {outcome}")
-
-    def on_episode_end(self, episode: Episode) -> None:
-        """Do nothing."""
-
-    def on_training_end(self) -> None:
-        """Do nothing: the bar ends with its context."""
 
     @property
     def _is_live(self) -> bool:
@@ -143,7 +140,7 @@ class ProgressLine:
 
     def _say(self, text: str) -> None:
         self._printed_at = time.monotonic()
-        self._progress.console.print(f"  {text}", soft_wrap=True, highlight=False)
+        self._progress.console.print(f"  {text}")
 
 
 def _outcome(result: SearchResult) -> Iterator[str]:
@@ -168,19 +165,16 @@ def _outcome(result: SearchResult) -> Iterator[str]:
         )
 
 
-def _goal_table(goal: Goal, grammar: Grammar) -> Table:
+def _goal_table(goal: Goal) -> Table:
     table = Table(box=None, padding=(0, 2), show_header=False)
-    for axis, label, confidence in zip(
-        grammar.axes, goal.state.tolist(), goal.reading.confidence.tolist(), strict=True
-    ):
-        filled = round(confidence * _BAR_WIDTH)
-        is_guess = axis.name in goal.low_confidence_axes
-        colour = "yellow" if is_guess else "green"
+    for axis in axis_readings(goal):
+        filled = round(axis.confidence * _BAR_WIDTH)
+        colour = "yellow" if axis.is_guess else "green"
         table.add_row(
             axis.name,
-            f"[bold]{escape(axis.values[label] or '(nothing)')}[/]",
+            f"[bold]{escape(axis.word)}[/]",
             f"[{colour}]{'━' * filled}[/][dim]{'━' * (_BAR_WIDTH - filled)}[/]",
-            f"{confidence:.2f}",
-            "[yellow]a guess[/]" if is_guess else "",
+            f"{axis.confidence:.2f}",
+            "[yellow]a guess[/]" if axis.is_guess else "",
         )
     return table

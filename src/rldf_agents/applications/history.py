@@ -15,8 +15,9 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
+from rldf_agents.callbacks import BaseCallback
 from rldf_agents.errors import AgentError
-from rldf_agents.protocols import Environment, Episode, Learner, ResumableLearner, Step
+from rldf_agents.protocols import Environment, Learner, ResumableLearner, Step
 from rldf_agents.statistics import StepRecord
 from rldf_gym.atomic_file import write_atomically
 
@@ -109,7 +110,7 @@ def _step_log(row: Mapping[str, Any]) -> StepLog:
     return StepLog(**{**row, **states})
 
 
-class HistoryRecorder:
+class HistoryRecorder(BaseCallback):
     """A callback that adds every step to a history and may end the run.
 
     Images and states of the steps before a resume are added to the environment's counts, which
@@ -147,12 +148,6 @@ class HistoryRecorder:
         self._history.seconds = self._seconds_before + time.monotonic() - self._started
         return not self._is_last(log)
 
-    def on_episode_end(self, episode: Episode) -> None:
-        """Do nothing."""
-
-    def on_training_end(self) -> None:
-        """Do nothing."""
-
     def _step_log(self, step: Step) -> StepLog:
         transition, info = step.transition, step.info
         origin, state = (
@@ -176,7 +171,7 @@ class HistoryRecorder:
         )
 
 
-class SearchCheckpoint:
+class SearchCheckpoint(BaseCallback):
     """A callback that saves history and learner: at the first step, now and then, and at the end.
 
     A learner that cannot be resumed gets no checkpoints, and a warning says so.
@@ -210,9 +205,6 @@ class SearchCheckpoint:
         new_steps = len(self._history.steps) - self._saved_steps
         if new_steps >= SAVE_STEPS or time.monotonic() - self._saved_at >= SAVE_SECONDS:
             self._save()
-
-    def on_episode_end(self, episode: Episode) -> None:
-        """Do nothing."""
 
     def on_training_end(self) -> None:
         """Save once more."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,13 @@ from PIL import Image
 from rldf_agents.applications.charts import comparison_chart, progress_chart
 from rldf_agents.applications.trajectory import when
 from rldf_agents.statistics import RunStatistics
+from rldf_gym.goal import Goal
 
 if TYPE_CHECKING:
     from rldf_agents.applications.result import SearchResult
+
+NOTHING = "(nothing)"
+"""A value that adds no word to the prompt."""
 
 _SMALL = 256
 """Pictures up to this many pixels across are inlined without loss."""
@@ -44,7 +48,7 @@ _TABLE_3 = {
 
 
 def render_report(result: SearchResult, versions: Mapping[str, str], command: str | None) -> str:
-    """The page of one search.
+    """Return the page of one search.
 
     Args:
         result: of the search.
@@ -54,7 +58,7 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
     return _template("report.html.jinja").render(
         result=result,
         target_name=Path(result.target).name,
-        goal_axes=_goal_axes(result),
+        goal_axes=axis_readings(result.goal, result.best[0].visit.state),
         chart=Markup(progress_chart(result.steps)),
         comparison=_comparison(result),
         table_3=_table_3(result.statistics),
@@ -65,7 +69,7 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
 
 
 def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
-    """The page over several searches.
+    """Return the page over several searches.
 
     Args:
         results: at least one.
@@ -84,36 +88,62 @@ def _comparison(result: SearchResult) -> Markup | None:
     return Markup(comparison_chart(dict(zip(names, (result.steps, other.steps), strict=True))))
 
 
-def _goal_axes(result: SearchResult) -> list[dict[str, Any]]:
-    goal = result.goal
-    best = result.best[0].visit.state
+@dataclass(frozen=True)
+class AxisReading:
+    """What was read in the target on one axis, for people.
+
+    Attributes:
+        name: of the axis.
+        word: the value that was read.
+        confidence: of it, 0 to 1.
+        is_guess: whether that is too low.
+        runner_up: the second most probable value with its probability, None where there is none.
+        best: the value of a state to compare with.
+    """
+
+    name: str
+    word: str
+    confidence: float
+    is_guess: bool
+    runner_up: str | None
+    best: str
+
+    @property
+    def matches(self) -> bool:
+        """Whether the other state has the same value."""
+        return self.word == self.best
+
+
+def axis_readings(goal: Goal, best: Sequence[int] | None = None) -> list[AxisReading]:
+    """Return what was read in a target, axis by axis.
+
+    Args:
+        goal: the target's.
+        best: a state to compare with, one label for each axis; None for the goal itself.
+    """
+    state = goal.state.tolist()
+    best = state if best is None else best
+    probabilities = goal.reading.probabilities or (None,) * len(state)
     return [
-        {
-            "name": axis.name,
-            "word": axis.values[label] or "(nothing)",
-            "confidence": float(confidence),
-            "is_guess": axis.name in goal.low_confidence_axes,
-            "runner_up": _runner_up(axis.values, probabilities),
-            "best": axis.values[found] or "(nothing)",
-            "matches": found == label,
-        }
-        for axis, label, confidence, found, probabilities in zip(
-            result.grammar.axes,
-            goal.state.tolist(),
-            goal.reading.confidence,
-            best,
-            goal.reading.probabilities or [None] * len(best),
-            strict=True,
+        AxisReading(
+            name=axis.name.replace("_", " "),
+            word=axis.values[label] or NOTHING,
+            confidence=float(confidence),
+            is_guess=axis.name in goal.low_confidence_axes,
+            runner_up=_runner_up(axis.values, chances),
+            best=axis.values[found] or NOTHING,
+        )
+        for axis, label, confidence, found, chances in zip(
+            goal.grammar.axes, state, goal.reading.confidence, best, probabilities, strict=True
         )
     ]
 
 
 def _runner_up(values: Sequence[str], probabilities: npt.NDArray[np.float32] | None) -> str | None:
-    """Return the second most probable value with its probability, None where there is none."""
     if probabilities is None or len(values) < 2:
         return None
     second = int(np.argsort(-probabilities, kind="stable")[1])
-    return f"{values[second] or '(nothing)'} {probabilities[second]:.2f}"
+    return f"{values[second] or NOTHING} {probabilities[second]:.2f}"
 
 
 def _table_3(statistics: RunStatistics) -> list[tuple[str, str, str]]:
@@ -125,7 +155,7 @@ def _settings(result: SearchResult) -> dict[str, object]:
     settings = result.settings
     return {
         "target": result.target,
-        "grammar": f"{result.grammar.name}, {result.grammar.n_states:,} states",
+        "grammar": f"{result.goal.grammar.name}, {result.goal.grammar.n_states:,} states",
         "generator": f"{result.generator.name} ({result.generator.fingerprint[:12]})",
         "learner": settings.learner_name,
         "reward": settings.reward_name,

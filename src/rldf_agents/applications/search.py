@@ -28,8 +28,13 @@ from rldf_agents.applications.history import (
 )
 from rldf_agents.applications.result import SearchResult
 from rldf_agents.applications.settings import SearchSettings
-from rldf_agents.applications.trajectory import Frame, best_visits, significant_visits
-from rldf_agents.applications.trials import Trial, try_further_images
+from rldf_agents.applications.trajectory import (
+    Frame,
+    StateVisit,
+    best_visits,
+    significant_visits,
+)
+from rldf_agents.applications.trials import try_further_images
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
 from rldf_agents.statistics import run_statistics
@@ -113,7 +118,7 @@ class Search:
         self,
         folder: Path | None = None,
         callbacks: Sequence[Callback] = (),
-        on_trial: Callable[[Trial], None] | None = None,
+        on_trial: Callable[[StateVisit], None] | None = None,
     ) -> SearchResult:
         """Search until an image matches or the goal state is visited (``settings.stop_at``).
 
@@ -140,19 +145,20 @@ class Search:
                 f"the learner {self.settings.learner_name!r} reported no step: its learn must call"
                 " on_step of every callback"
             )
-        trials = []
+        trials, generated = [], self._evaluator.generations
         for trial in self._further_images():
             trials.append(trial)
             if on_trial is not None:
                 on_trial(trial)
-        return self._result(trials)
+        generated = self._evaluator.generations - generated
+        return self._result(trials, self.steps[-1].generations + generated)
 
     def _is_last(self, step: StepLog) -> bool:
         # An unmatched goal state ends the walk as well: the further images follow.
         found = step.at_goal or (step.matches and self.settings.wants_match)
         return found and not self.settings.keep_learning
 
-    def _further_images(self) -> Iterator[Trial]:
+    def _further_images(self) -> Iterator[StateVisit]:
         steps, settings = self.steps, self.settings
         if not settings.wants_match or any(step.matches for step in steps):
             return iter(())
@@ -161,18 +167,18 @@ class Search:
         visited = {state for step in steps for state in (step.origin, step.state)}
         return try_further_images(self._evaluator, self.goal, settings.more_seeds, visited)
 
-    def _result(self, trials: Sequence[Trial]) -> SearchResult:
+    def _result(self, trials: Sequence[StateVisit], generations: int) -> SearchResult:
         steps, evaluator = self.steps, self._evaluator
         goal = tuple(self.goal.state.tolist())
-        best = best_visits(steps, trials, goal)
+        best = best_visits(steps, trials)
         return SearchResult(
             target=self.target,
             settings=self.settings,
-            grammar=evaluator.grammar,
             generator=evaluator.generator,
             goal=self.goal,
             steps=steps,
             trials=tuple(trials),
+            generations=generations,
             statistics=run_statistics([step.record() for step in steps]),
             best=tuple(Frame.of(evaluator, visit) for visit in best),
             trajectory=tuple(Frame.of(evaluator, v) for v in significant_visits(steps, goal)),

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.applications.history import StepLog
-from rldf_agents.applications.trials import Trial
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.rendering import trajectory_strip
 
@@ -23,7 +22,8 @@ class StateVisit:
 
     Attributes:
         state: one label for each axis.
-        step: of the run, from 1; None where an episode started, and for a `Trial`.
+        step: of the run, from 1; None where an episode started, and for an image generated after
+            the walk.
         reward: for arriving there; None with ``step``.
         similarity: cosine to the target's CLIP embedding; None where an episode started.
         distance: L1 to the goal state.
@@ -63,8 +63,7 @@ class Frame:
 
 def best_visits(
     steps: Sequence[StepLog],
-    trials: Sequence[Trial] = (),
-    goal: Sequence[int] = (),
+    trials: Sequence[StateVisit] = (),
     at_most: int = N_BEST,
 ) -> list[StateVisit]:
     """Return images that match the target, then the others by reward and similarity.
@@ -74,14 +73,9 @@ def best_visits(
     Args:
         steps: of the whole run.
         trials: after it.
-        goal: state, one label for each axis; needed with trials only.
         at_most: how many to return.
     """
-    found = [
-        StateVisit(t.state, None, None, t.similarity, _distance(t.state, goal), True, t.seed)
-        for t in trials
-        if t.matches
-    ]
+    found = [trial for trial in trials if trial.matches]
     first: dict[tuple[int, ...], int] = {}
     for index, step in enumerate(steps):
         first.setdefault(step.state, index)
@@ -109,7 +103,7 @@ def significant_visits(
     """
     start, end = _best_episode(steps, goal)
     origin = steps[start].origin
-    closest = _distance(origin, goal)
+    closest = distance_between(origin, goal)
     visits = [StateVisit(origin, None, None, None, closest, None)]
     for index in range(start, end):
         if steps[index].distance < closest or index == end - 1:
@@ -159,10 +153,11 @@ def _best_episode(steps: Sequence[StepLog], goal: Sequence[int]) -> tuple[int, i
     def merit(episode: tuple[int, int]) -> tuple[int, int, int]:
         start, end = episode
         closest = min(step.distance for step in steps[start:end])
-        return -closest, _distance(steps[start].origin, goal), -start
+        return -closest, distance_between(steps[start].origin, goal), -start
 
     return max(episodes, key=merit)
 
 
-def _distance(state: Sequence[int], goal: Sequence[int]) -> int:
+def distance_between(state: Sequence[int], goal: Sequence[int]) -> int:
+    """Return the L1 distance of two states, one label for each axis."""
     return sum(abs(a - b) for a, b in zip(state, goal, strict=True))

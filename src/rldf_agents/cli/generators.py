@@ -10,8 +10,6 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-_WIDE = 200
-
 app = typer.Typer(help="The text-to-image models known by name; fetch their weights.")
 
 
@@ -20,18 +18,12 @@ def list_generators(context: typer.Context) -> None:
     """List the generators that --generator takes by name."""
     if context.invoked_subcommand is not None:
         return
-    from rich.console import Console
+    from rldf_agents.applications.tables import print_table
 
-    console = Console()
-    if not console.is_terminal:
-        # In a pipe there is no width to fit into: every row is one line.
-        console = Console(width=_WIDE)
-    console.print(_known())
-    console.print(
+    print_table(_known())
+    typer.echo(
         "Also: diffusers:<repository or folder>[@<commit>] for any text-to-image model of"
-        " diffusers, and openai:<model> for a server that speaks the Images API.",
-        highlight=False,
-        markup=False,
+        " diffusers, and openai:<model> for a server that speaks the Images API."
     )
 
 

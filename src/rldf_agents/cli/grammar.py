@@ -60,7 +60,8 @@ def show(
 
     Example: rldf grammar animals.lark --no-locality
     """
-    from rldf_agents.applications.axis_table import axis_rows, format_rows
+    from rldf_agents.applications.axis_table import axis_table
+    from rldf_agents.applications.tables import print_table
     from rldf_gym.grammar import load_grammar
     from rldf_gym.perception import make_perception
 
@@ -68,8 +69,7 @@ def show(
     typer.echo(f"{loaded.name}: {loaded.n_states:,} states, such as")
     typer.echo(f"  {loaded.decode(loaded.state(loaded.n_states // 2))}")
     typer.echo()
-    for line in format_rows(axis_rows(loaded, make_perception(perception), locality)):
-        typer.echo(line)
+    print_table(axis_table(loaded, make_perception(perception), locality))
     typer.echo()
     width = max(map(len, loaded.axis_names))
     for axis in loaded.axes:

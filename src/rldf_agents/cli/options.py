@@ -1,59 +1,35 @@
-"""Options that several commands share."""
+"""Options that several commands share, one by one and in groups."""
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import importlib
+import inspect
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
 
-def _named(load: Callable[[], Sequence[str]]) -> Callable[[str], list[str]]:
-    """Return a shell completion that loads the names when the shell asks for them."""
+def _names(module: str, registry: str) -> Callable[[str], list[str]]:
+    """Return a shell completion with the names in a registry, loaded when the shell asks."""
 
     def complete(incomplete: str) -> list[str]:
-        return [name for name in load() if name.startswith(incomplete)]
+        known = getattr(importlib.import_module(module), registry)
+        return [
+            name for name in (known() if callable(known) else known) if name.startswith(incomplete)
+        ]
 
     return complete
-
-
-def _grammars() -> Sequence[str]:
-    from rldf_gym.grammar import shipped_grammars
-
-    return shipped_grammars()
-
-
-def _learners() -> Sequence[str]:
-    from rldf_agents.learners import LEARNERS
-
-    return list(LEARNERS)
-
-
-def _rewards() -> Sequence[str]:
-    from rldf_gym.rewards import REWARDS
-
-    return list(REWARDS)
-
-
-def _generators() -> Sequence[str]:
-    from rldf_gym.generation import PRESETS
-
-    return list(PRESETS)
-
-
-def _perceptions() -> Sequence[str]:
-    from rldf_gym.perception import PERCEPTIONS
-
-    return list(PERCEPTIONS)
 
 
 Grammar = Annotated[
     str,
     typer.Option(
         help="A shipped grammar, a .lark file, or package.module:object.",
-        autocompletion=_named(_grammars),
+        autocompletion=_names("rldf_gym.grammar", "shipped_grammars"),
     ),
 ]
 Learner = Annotated[
@@ -62,14 +38,14 @@ Learner = Annotated[
         help="factored_ucb (generates the fewest pictures), dyna_q, linear_q_learning,"
         " linear_sarsa, noisy_diffusion_gradient, q_learning, sarsa, random, or"
         " package.module:Class.",
-        autocompletion=_named(_learners),
+        autocompletion=_names("rldf_agents.learners", "LEARNERS"),
     ),
 ]
 Reward = Annotated[
     str,
     typer.Option(
         help="multi_semantic, partial_semantic, clip, or package.module:function.",
-        autocompletion=_named(_rewards),
+        autocompletion=_names("rldf_gym.rewards", "REWARDS"),
     ),
 ]
 Generator = Annotated[
@@ -77,7 +53,7 @@ Generator = Annotated[
     typer.Option(
         help="A preset (see rldf generators), diffusers:<repository or folder>, openai:<model>,"
         " or package.module:object.",
-        autocompletion=_named(_generators),
+        autocompletion=_names("rldf_gym.generation", "PRESETS"),
     ),
 ]
 Perception = Annotated[
@@ -85,7 +61,7 @@ Perception = Annotated[
     typer.Option(
         help="What reads pictures: a name, a folder of models, or package.module:object; auto is"
         " the generator's own.",
-        autocompletion=_named(_perceptions),
+        autocompletion=_names("rldf_gym.perception", "PERCEPTIONS"),
     ),
 ]
 GenerationSeed = Annotated[int, typer.Option(help="Seed of every generated picture.")]
@@ -95,10 +71,6 @@ Device = Annotated[
 Store = Annotated[
     str,
     typer.Option(help="File that keeps generated pictures and readings; :memory: keeps nothing."),
-]
-StoreFile = Annotated[
-    Path | None,
-    typer.Option("--store", help="The store; default: $RLDF_STORE, or the user's cache folder."),
 ]
 Assignments = Annotated[
     list[str] | None,
@@ -112,6 +84,49 @@ MaxGenerations = Annotated[
     int | None,
     typer.Option(help="The most pictures to request from an openai: server.", min=0),
 ]
+
+
+def expanded(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of every dataclass among its parameters.
+
+    Each field of the dataclass becomes an option; the command receives an instance. A default of
+    the parameter, an instance too, gives the options' defaults.
+    """
+    hints: dict[str, Any] = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {
+        name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)
+    }
+    parameters = []
+    for parameter in inspect.signature(command).parameters.values():
+        if parameter.name in groups:
+            parameters += _options(groups[parameter.name], parameter.default)
+        else:
+            parameters.append(parameter.replace(annotation=hints[parameter.name]))
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        for name, group in groups.items():
+            given[name] = group(**{f.name: given.pop(f.name) for f in dataclasses.fields(group)})
+        return command(**given)
+
+    parameters.sort(key=lambda parameter: parameter.default is not inspect.Parameter.empty)
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    vars(run)["__signature__"] = inspect.Signature(parameters)
+    return run
+
+
+def _options(group: Any, default: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    source = group() if default is inspect.Parameter.empty else default
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=getattr(source, field.name),
+            annotation=hints[field.name],
+        )
+        for field in dataclasses.fields(group)
+    ]
 
 
 def read_assignments(assignments: Sequence[str] | None) -> dict[str, Any]:

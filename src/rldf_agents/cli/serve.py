@@ -53,11 +53,11 @@ def serve(
             f"rldf serve needs {absent.name}: pip install 'rldf-gym[serve]'"
         ) from absent
     settings = QueueSettings(max_batch, max_wait_ms / 1000, max_queue)
-    drawn_with = options.read_assignments(assignments)
+    overrides = options.read_assignments(assignments)
     try:
         # Here it can be interrupted; loading, in the server's own thread, is waited for.
-        fetch_generator(generator, **drawn_with)
-        made = make_generator(generator, device, **drawn_with)
+        fetch_generator(generator, **overrides)
+        made = make_generator(generator, device, **overrides)
         run_server(made, host, port, settings, typer.echo)
     except KeyboardInterrupt:
         typer.echo("ended")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,18 +39,14 @@ Generator = Annotated[
 @app.command()
 def info(store: File = None) -> None:
     """Show what is in a store: rows and bytes of every model, and their last use (UTC)."""
-    from rich.console import Console
-
+    from rldf_agents.applications.tables import print_table
     from rldf_gym.store import maintenance
 
     facts = maintenance.info(_file(store))
-    console = Console()
-    console.print(_contents(facts))
-    console.print(
+    print_table(_contents(facts))
+    typer.echo(
         f"{facts.path}: {_size(facts.file_bytes)}, of which {_size(facts.free_bytes)} are free;"
-        f" version {facts.version}",
-        soft_wrap=True,
-        highlight=False,
+        f" version {facts.version}"
     )
 
 
@@ -58,27 +56,19 @@ def verify(store: File = None) -> None:
 
     Ends with status 1 where something is wrong, and names it.
     """
-    from rich.console import Console
-    from tqdm import tqdm
-
     from rldf_gym.store import maintenance
 
-    path, console = _file(store), Console()
-    with tqdm(unit=" rows", leave=False, disable=None) as bar:
-
-        def progress(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
+    path = _file(store)
+    with _progress("rows") as progress:
         faults = maintenance.verify(path, progress)
     if not faults:
-        console.print(f"{path}: all sound", soft_wrap=True, highlight=False)
+        typer.echo(f"{path}: all sound")
         return
     for fault in faults[:_FAULTS_SHOWN]:
         text = " ".join((fault.table, fault.key)).strip()
-        console.print(f"{text}: {fault.problem}", soft_wrap=True, highlight=False, markup=False)
+        typer.echo(f"{text}: {fault.problem}")
     if len(faults) > _FAULTS_SHOWN:
-        console.print(f"... and {len(faults) - _FAULTS_SHOWN} more")
+        typer.echo(f"... and {len(faults) - _FAULTS_SHOWN} more")
     raise typer.Exit(FAULTY)
 
 
@@ -118,14 +108,10 @@ def salvage(
 
     Example: rldf store salvage store.sqlite --out sound.sqlite
     """
-    from tqdm import tqdm
-
     from rldf_gym.store.salvage import salvage as copy_sound_rows
 
-    with tqdm(unit=" rows", leave=False, disable=None) as bar:
-        copied = copy_sound_rows(
-            damaged.expanduser(), out.expanduser(), lambda done: bar.update(done - bar.n)
-        )
+    with _progress("rows") as progress:
+        copied = copy_sound_rows(damaged.expanduser(), out.expanduser(), progress)
     rows = ", ".join(f"{n} {table}" for table, n in copied.items())
     typer.echo(f"{out}: {rows}")
 
@@ -137,19 +123,26 @@ def export(
     generator: Generator = None,
 ) -> None:
     """Write a store's pictures and metadata.jsonl, a folder for Hugging Face's imagefolder."""
-    from tqdm import tqdm
-
     from rldf_gym.store import maintenance
 
     chosen = "" if generator is None else _fingerprint(generator)
-    with tqdm(unit=" pictures", leave=False, disable=None) as bar:
+    with _progress("pictures") as progress:
+        n_pictures = maintenance.export(_file(store), folder, chosen, progress)
+    typer.echo(f"{n_pictures} pictures written to {folder}")
 
-        def progress(done: int, total: int) -> None:
+
+@contextmanager
+def _progress(unit: str) -> Iterator[Callable[..., None]]:
+    """Show a progress bar; yield what moves it to so many of a unit, of a total if it is known."""
+    from tqdm import tqdm
+
+    with tqdm(unit=f" {unit}", leave=False, disable=None) as bar:
+
+        def move(done: int, total: int | None = None) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        n_pictures = maintenance.export(_file(store), folder, chosen, progress)
-    typer.echo(f"{n_pictures} pictures written to {folder}")
+        yield move
 
 
 def _file(store: Path | None) -> Path:

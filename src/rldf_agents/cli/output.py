@@ -1,0 +1,76 @@
+"""The options that say where results go and what is printed, and the command that repeats them."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_NOT_REPEATED = {"out", "resume", "overwrite", "as_json", "quiet", "verbose", "open_report"}
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the results of a command go, and what it prints."""
+
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results; default: a new one in rldf-out.")
+    ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results in the folder --out.")
+    ] = False
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Print the result as JSON on stdout, and nothing else."),
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")
+    ] = False
+    open_report: Annotated[bool, typer.Option("--open", help="Open the report in the browser.")] = (
+        False
+    )
+
+    def console(self) -> Console:
+        """Return where progress goes: with --json, to stderr."""
+        from rldf_agents.applications.console import make_console
+
+        return make_console(quiet=self.quiet, stderr=self.as_json)
+
+    def finish(self, page: Path) -> None:
+        """Open the page in the browser if the user wants it."""
+        if self.open_report:
+            typer.launch(str(page))
+
+
+def command_line(context: typer.Context, out: Path) -> str:
+    """Return the command that repeats this one: its arguments, what differs from defaults, --out.
+
+    Args:
+        context: of the running command.
+        out: folder of the results.
+    """
+    words = context.command_path.split()
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.param_type_name == "argument":
+            names = value if isinstance(value, list) else [value]
+            words += [f"./{name}" if str(name).startswith("-") else str(name) for name in names]
+        elif value != parameter.default and parameter.name not in _NOT_REPEATED:
+            words += _option(parameter.opts[0], value)
+    return shlex.join([*words, "--out", str(out)])
+
+
+def _option(name: str, value: Any) -> list[str]:
+    if value is True:
+        return [name]
+    return [
+        word
+        for each in (value if isinstance(value, list) else [value])
+        for word in (name, str(each))
+    ]
