@@ -17,6 +17,7 @@ BENCHMARKS = {
     "generation": "pictures per second against the plain diffusers pipeline, on CPU and GPU",
     "locality": "whether neighbours on an axis mean alike, against other orders",
     "sample_efficiency": "pictures until a target is found: learners and their peers",
+    "loading": "compile time of large grammars against Lark, and time of gym.make",
     "matching_images": "share of targets for which rldf search finds a matching image",
     "search_success": "share of targets whose goal state tabular learners reach, and at what cost",
     "serving": "pictures drawn by rldf serve for 8 clients, against direct batches of 8",
