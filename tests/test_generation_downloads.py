@@ -165,7 +165,7 @@ def test_a_folder_that_is_no_pipeline_is_named(tmp_path):
 def test_a_folder_whose_list_of_parts_is_damaged_is_named(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "model_index.json").write_text("[")
-    with pytest.raises(GenerationError, match=r"model_index\.json is no list of"):
+    with pytest.raises(GenerationError, match=r"model_index\.json"):
         make_generator(f"diffusers:{copy}", "cpu")([DOG], [0])
 
 

@@ -11,7 +11,7 @@ from rldf_gym.errors import ModelError
 from rldf_gym.factory import make_evaluator
 from rldf_gym.generation import PRESETS, make_generator
 from rldf_gym.grammar import load_grammar
-from rldf_gym.hub import HubFiles, HubModel
+from rldf_gym.model_files import HubModel, ModelFiles
 from rldf_gym.perception import (
     PERCEPTIONS,
     OpenClip,
@@ -180,13 +180,13 @@ def test_another_file_than_the_published_one_is_refused(cache, checkpoint):
 def test_clip_is_read_from_the_hubs_cache(cache, tmp_path, pictures):
     folder = save_clip(tmp_path / "clip", with_tokenizer=False)
     put_into_cache(cache, "somebody/model", *(folder / name for name in CLIP_FILES))
-    there, here = OpenClip(HubFiles(on_the_hub(), CLIP_FILES), "cpu"), OpenClip(folder, "cpu")
+    there, here = OpenClip(ModelFiles(on_the_hub(), CLIP_FILES), "cpu"), OpenClip(folder, "cpu")
     for ours, theirs in zip(there(pictures), here(pictures), strict=True):
         np.testing.assert_array_equal(ours["embedding"], theirs["embedding"])
 
 
 def test_the_identity_of_a_hub_model_needs_no_download():
-    clips = [OpenClip(HubFiles(on_the_hub(name), CLIP_FILES)) for name in ("a/b", "a/c")]
+    clips = [OpenClip(ModelFiles(on_the_hub(name), CLIP_FILES)) for name in ("a/b", "a/c")]
     assert clips[0].fingerprint != clips[1].fingerprint
 
 

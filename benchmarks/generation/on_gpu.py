@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rldf_gym.generation import PRESETS, DiffusersGenerator, FailedImagesError
-from rldf_gym.model_loading import EMBEDDED
+from rldf_gym.model_files import EMBEDDED
 
 PAPER = "SD 1.4: the paper's recipe (fp16, attention slicing, one by one)"
 OURS = "SD 1.4: ours, best batch"

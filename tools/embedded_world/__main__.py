@@ -202,7 +202,7 @@ def ship(runs: Runs = Path("runs")) -> None:
     import shutil
 
     from benchmarks.judge import WEIGHTS
-    from rldf_gym.model_loading import EMBEDDED
+    from rldf_gym.model_files import EMBEDDED
 
     finished = {
         "text_to_image": runs / "text_to_image" / "pipeline",
@@ -236,7 +236,7 @@ def evaluate(
 
     from benchmarks.judge import load_judge
     from rldf_gym.generation import make_generator
-    from rldf_gym.model_loading import EMBEDDED
+    from rldf_gym.model_files import EMBEDDED
     from rldf_gym.perception import make_perception
     from rldf_gym.perception.clip import OpenClip
     from rldf_gym.perception.detector import UltralyticsDetector

@@ -31,7 +31,7 @@ from rldf_gym.generation.protocols import (
 )
 from rldf_gym.generation.settings import override
 from rldf_gym.generation.vocabulary import validate_words
-from rldf_gym.hub import is_repository
+from rldf_gym.model_files import is_repository
 from rldf_gym.registry import is_object_name, make_named
 
 __all__ = [
@@ -123,10 +123,11 @@ def fetch_generator(name: str, **overrides: Any) -> None:
 
     Args:
         name: as for `make_generator`.
-        **overrides: settings of the preset to replace, such as `vae="madebyollin/taesd"`.
+        **overrides: likewise, such as `vae="madebyollin/taesd"`.
 
     Raises:
-        GenerationError: for an unknown name or setting, and when the weights cannot be had.
+        GenerationError: an unknown name or setting.
+        ModelError: the weights cannot be downloaded.
     """
     PipelineFiles(name, override(find_preset(name), "a generator", **overrides)).fetch()
 
@@ -134,16 +135,10 @@ def fetch_generator(name: str, **overrides: Any) -> None:
 def generate(
     generator: Generator, prompts: Sequence[str], seeds: Sequence[int]
 ) -> list[Image | FailedImage]:
-    """Return the image of every prompt, or the reason why the generator will never give one.
-
-    Args:
-        generator: any generator.
-        prompts: `[n]` sentences.
-        seeds: `[n]` whole numbers.
+    """Return the image of every prompt and seed, or why the generator will never give one.
 
     Raises:
-        GenerationError: nothing was generated, or the generator's output is not one image for
-            every prompt.
+        GenerationError: nothing was generated, or the output is not one image for every prompt.
     """
     try:
         images = generator(prompts, seeds)
@@ -161,14 +156,7 @@ def generate(
 
 
 def check_words(generator: Generator, texts: Iterable[str]) -> None:
-    """Check texts for words that the generator never learned.
-
-    Cheap: reads a vocabulary file and imports no torch. Generators without a closed vocabulary
-    accept everything.
-
-    Args:
-        generator: any generator.
-        texts: prompts, or the values of a grammar's axes with its fixed words.
+    """Check texts for words that the generator never learned, without importing torch.
 
     Raises:
         GenerationError: listing the unknown words.

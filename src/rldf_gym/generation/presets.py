@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from rldf_gym.generation.preset import GeneratorPreset
-from rldf_gym.model_loading import EMBEDDED
+from rldf_gym.model_files import EMBEDDED
 
 NEGATIVE_PROMPT = (
     "lowres, blurry, out of focus, grainy, jpeg artifacts, oversaturated, worst quality, "

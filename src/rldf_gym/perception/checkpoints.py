@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rldf_gym.atomic_file import replacing, write_atomically
-from rldf_gym.hub import HubModel
+from rldf_gym.model_files import HubModel
 from rldf_gym.perception.protocols import PerceptionError
 from rldf_gym.perception.weights import CONFIG_FILE, WEIGHTS_FILE, private_ultralytics
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rldf_gym.model_files import ModelFiles
 from rldf_gym.model_loading import (
-    ModelFiles,
-    ModelFolder,
     open_device,
     state_without,
     suppress_all_logs,
@@ -45,7 +44,7 @@ class OpenClip:
 
     def __init__(self, path: Path | ModelFiles, device: str | None = None) -> None:
         validate_device_name(device)
-        self._folder = ModelFolder(path, CLIP_FILES) if isinstance(path, Path) else path
+        self._folder = path if isinstance(path, ModelFiles) else ModelFiles(path, CLIP_FILES)
         self._device = device
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,8 +54,9 @@ class OpenClip:
     @property
     def vocabulary(self) -> Path | None:
         """The vocab.json beside the weights, None if the tokenizer is open_clip's own."""
-        path = self._folder.path / "vocab.json" if isinstance(self._folder, ModelFolder) else None
-        return path if path is not None and path.is_file() else None
+        source = self._folder.source
+        is_here = isinstance(source, Path) and (source / "vocab.json").is_file()
+        return self._folder.path / "vocab.json" if is_here else None
 
     @functools.cached_property
     def fingerprint(self) -> str:

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from rldf_gym.hub import HubFiles, HubModel
-from rldf_gym.model_loading import EMBEDDED
+from rldf_gym.model_files import EMBEDDED, HubModel, ModelFiles
 from rldf_gym.perception.checkpoints import PublishedDetector
 from rldf_gym.perception.clip import CLIP_FILES, OpenClip
 from rldf_gym.perception.detector import UltralyticsDetector
@@ -19,7 +18,7 @@ def _pinned(repository: str, commit: str) -> HubModel:
 
 
 # OpenAI's ViT-L/14, in open_clip's format (paper, §3.1: CLIP rewards by open implementations).
-_VIT_L_14 = HubFiles(
+_VIT_L_14 = ModelFiles(
     _pinned("timm/vit_large_patch14_clip_224.openai", "18d0535469bb561bf468d76c1d73aa35156c922b"),
     CLIP_FILES,
 )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rldf_gym.model_loading import ModelFolder, suppress_all_logs
+from rldf_gym.model_files import ModelFiles
+from rldf_gym.model_loading import suppress_all_logs
 from rldf_gym.perception.protocols import PerceptionError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _ULTRALYTICS_VARIABLES = (
 """What ultralytics reads from the environment on import, or leaves in it."""
 
 
-def read_config(folder: ModelFolder, fields: dict[str, type]) -> dict[str, Any]:
+def read_config(folder: ModelFiles, fields: dict[str, type]) -> dict[str, Any]:
     """The folder's config.json, with these fields of these types.
 
     Raises:
@@ -49,7 +50,7 @@ def read_config(folder: ModelFolder, fields: dict[str, type]) -> dict[str, Any]:
     return dict(config)
 
 
-def load_network(folder: ModelFolder, kind: str, device: "torch.device") -> Any:
+def load_network(folder: ModelFiles, kind: str, device: "torch.device") -> Any:
     """An ultralytics network with the folder's weights, float32, fused, ready to look.
 
     Args:
@@ -111,6 +112,6 @@ def private_ultralytics() -> Iterator[None]:
             Image.open = open_picture
 
 
-def model_folder(path: Path) -> ModelFolder:
+def model_folder(path: Path) -> ModelFiles:
     """The folder of an ultralytics model of ours."""
-    return ModelFolder(path, (CONFIG_FILE, WEIGHTS_FILE))
+    return ModelFiles(path, (CONFIG_FILE, WEIGHTS_FILE))

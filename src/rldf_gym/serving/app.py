@@ -55,8 +55,8 @@ def _one_thread() -> ThreadPoolExecutor:
 class ServedModel:
     """A generator that is loaded.
 
-    It runs in one thread, from the first image on: CUDA graphs (``compile="reduce-overhead"``) work
-    only in the thread that recorded them.
+    It runs in one thread, from the first image on: any other would have to record its own CUDA
+    graphs (``compile="reduce-overhead"``).
 
     Attributes:
         generator: generates the images.
