@@ -21,11 +21,12 @@ from rldf_gym.generation import (
     Generator,
     make_generator,
 )
-from rldf_gym.generation.images_api_settings import parse_server
+from rldf_gym.generation.images_api_settings import is_openai, normalized_url
 
 KEY = "sk-very-secret-0123456789"
 PICTURE = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
 BLACK = np.zeros((32, 48, 3), np.uint8)
+NO_IMAGE = "does not have one image in base64"
 
 
 @pytest.fixture(autouse=True)
@@ -88,11 +89,11 @@ class TestRequests:
 
     @pytest.mark.parametrize("host", ["api.openai.com", "eu.api.openai.com", "API.OpenAI.com"])
     def test_openai_is_known_in_all_its_regions(self, host):
-        assert parse_server(f"https://{host}/v1").is_openai
+        assert is_openai(normalized_url(f"https://{host}/v1"))
 
     @pytest.mark.parametrize("host", ["127.0.0.1", "notapi.openai.com", "openai.com.example.org"])
     def test_nobody_else_is_taken_for_openai(self, host):
-        assert not parse_server(f"https://{host}/v1").is_openai
+        assert not is_openai(normalized_url(f"https://{host}/v1"))
 
     def test_the_same_prompt_and_seed_twice_is_asked_for_once(self):
         with scripted(drawn()) as script:
@@ -159,12 +160,15 @@ class TestFailures:
             (refused(429, "quota exceeded"), "credit is used up"),
             (refused(400, "unknown parameter"), "answered 400: unknown parameter"),
             (refused(500, "out of order"), "answered 500: out of order"),
-            (Answer(200, {"data": []}), "0 pictures where one was asked for"),
-            (Answer(200, {"data": [{"url": "http://x/y.png"}]}), "an address (url) in place of"),
-            (Answer(200, {"data": [{"b64_json": "%%%"}]}), "base64 is damaged"),
-            (Answer(200, {"data": [{"b64_json": "aGVsbG8="}]}), "is no picture"),
-            (Answer(200, {"data": [{"b64_json": encoded(PICTURE)[:400]}]}), "is no picture"),
-            (Answer(200, "<html>a login page</html>"), "no list of pictures"),
+            (Answer(200, {"data": []}), NO_IMAGE),
+            (
+                Answer(200, {"data": [{"url": "http://x/y.png"}]}),
+                "does not have one image in base64",
+            ),
+            (Answer(200, {"data": [{"b64_json": "%%%"}]}), "image is damaged"),
+            (Answer(200, {"data": [{"b64_json": "aGVsbG8="}]}), "image is damaged"),
+            (Answer(200, {"data": [{"b64_json": encoded(PICTURE)[:400]}]}), "image is damaged"),
+            (Answer(200, "<html>a login page</html>"), NO_IMAGE),
         ],
     )
     def test_is_one_clear_error(self, answer, told):
@@ -176,7 +180,7 @@ class TestFailures:
     def test_of_the_wrong_size_is_told(self):
         with scripted(drawn()) as script:
             generator = asking(script, size="512x512")
-            with pytest.raises(GenerationError, match="asked for 512x512, the server drew 48x32"):
+            with pytest.raises(GenerationError, match="requested 512x512, the server sent 48x32"):
                 generator(["a dog"], [0])
 
     def test_of_several_sizes_where_none_was_asked_for_is_told(self):

@@ -19,18 +19,14 @@ def batch_size(generator: object) -> int:
 
 
 class BatchLimit:
-    """The largest batch that fits into memory, found by halving the one that did not.
-
-    Attributes:
-        most: that size; None while every batch has fitted.
-    """
+    """The largest batch that fits into memory, found by halving the one that did not."""
 
     def __init__(self) -> None:
-        self.most: int | None = None
+        self._most = sys.maxsize
 
     def apply(self, preferred: int) -> int:
         """Return the preferred size, or the limit if that is smaller."""
-        return preferred if self.most is None else min(preferred, self.most)
+        return min(preferred, self._most)
 
     def lower(self, failed: int, error: Exception) -> bool:
         """Halve the limit, after an error in a batch of ``failed`` items.
@@ -40,7 +36,7 @@ class BatchLimit:
         """
         if failed == 1 or not is_out_of_memory(error):
             return False
-        self.most = failed // 2
+        self._most = failed // 2
         return True
 
     def in_batches(

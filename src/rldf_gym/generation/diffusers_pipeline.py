@@ -129,19 +129,17 @@ class DiffusersGenerator:
         self._check(prompts, seeds)
         if not prompts:
             return np.empty((0, self.preset.height or 0, self.preset.width or 0, 3), np.uint8)
-        # Loaded before logs are suppressed: its warnings are for the user.
+        # Before logs are suppressed: their warnings are for the user.
         pipeline = self._pipeline
+        self._warn_of_a_long_prompt(pipeline, prompts)
+
+        def work(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
+            return self._batch([prompts[p] for p in places], [int(seeds[p]) for p in places])
+
         # Once around everything: it takes as long as half a dozen of a small model's layers.
         with suppress_logs("diffusers", "transformers"):
-            cut = None if self._warned else _first_truncated(pipeline, self.preset, prompts)
-
-            def work(places: Sequence[int]) -> tuple[NDArray[np.uint8], list[str]]:
-                return self._batch([prompts[p] for p in places], [int(seeds[p]) for p in places])
-
             places = range(len(prompts))
             batches = list(self._limit.in_batches(places, lambda: self.batch_size, work))
-        if cut is not None:
-            self._warn_of_cut_words(*cut)
         pictures = np.concatenate([images for images, _ in batches])
         reasons = enumerate(reason for _, faults in batches for reason in faults)
         if faults := {place: reason for place, reason in reasons if reason}:
@@ -157,16 +155,21 @@ class DiffusersGenerator:
         if self.known_words is not None:
             validate_words(prompts, self.known_words, self.name)
 
-    def _warn_of_cut_words(self, prompt: str, words: str) -> None:
+    def _warn_of_a_long_prompt(self, pipeline: Any, prompts: Sequence[str]) -> None:
         """Warn once in a generator's life: the sentences of a grammar are much of one length."""
-        self._warned = True
-        warnings.warn(
-            f"the text encoder of the generator {self.name!r} does not take all of {prompt!r}:"
-            f" {words!r} is cut off; use shorter sentences. Others may be cut off too: this is said"
-            " once",
-            LongPromptWarning,
-            stacklevel=3,
-        )
+        if self._warned:
+            return
+        for prompt in dict.fromkeys(prompts):
+            if words := truncated_text(pipeline, self.preset, prompt):
+                self._warned = True
+                warnings.warn(
+                    f"the text encoder of the generator {self.name!r} does not take all of"
+                    f" {prompt!r}: {words!r} is cut off; use shorter sentences. Others may be cut"
+                    " off too: this warning is given once",
+                    LongPromptWarning,
+                    stacklevel=3,
+                )
+                return
 
     def _batch(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
         """Return images uint8 `[n, H, W, 3]`, and why each is no valid one, '' where it is."""
@@ -224,7 +227,7 @@ class DiffusersGenerator:
         if self._compiles(n):
             self.warm_up_seconds[n] = time.perf_counter() - start
             seconds = self.warm_up_seconds[n]
-            logger.info("compiled %s for %d pictures at once: %.1f s", self.name, n, seconds)
+            logger.info("compiled %s for %d images at once: %.1f s", self.name, n, seconds)
 
     def _compiles(self, n: int) -> bool:
         """Return whether a batch of `n` has to be compiled first."""
@@ -246,16 +249,6 @@ class DiffusersGenerator:
             pipeline.enable_attention_slicing()
         optimize(pipeline, self.preset.compile)
         return pipeline
-
-
-def _first_truncated(
-    pipeline: Any, preset: GeneratorPreset, prompts: Sequence[str]
-) -> tuple[str, str] | None:
-    """Return the first prompt that is too long, and the words cut off from it."""
-    for prompt in dict.fromkeys(prompts):
-        if words := truncated_text(pipeline, preset, prompt):
-            return prompt, words
-    return None
 
 
 def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:

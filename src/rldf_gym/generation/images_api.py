@@ -1,7 +1,7 @@
 """Generate images on any server of OpenAI's Images API, through the `openai` client.
 
-OpenAI itself, and whatever else answers `/v1/images/generations`: local servers, `rldf serve`.
-The key is read from the environment when a request needs it, and is kept nowhere.
+OpenAI's own, local servers, `rldf serve`. The key is read from the environment when a request needs
+it, and is stored nowhere.
 """
 
 import functools
@@ -12,13 +12,14 @@ import re
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.addresses import is_loopback
 from rldf_gym.failed_images import FailedImage, Image
-from rldf_gym.generation.images_api_settings import ImagesApiSettings
+from rldf_gym.generation.images_api_settings import ImagesApiSettings, is_openai
 from rldf_gym.generation.openai_responses import (
     BLACK,
     describe_failure,
@@ -40,7 +41,7 @@ KEY_VARIABLE = "OPENAI_API_KEY"
 _CONNECT_SECONDS = 5.0
 
 _NO_KEY = "none"
-"""Sent to a server of this machine when no key is set: the protocol wants some word."""
+"""Sent to a server of this machine when no key is set: the client needs some word."""
 
 _SENDABLE = re.compile(r"[!-~]*")
 """What a header can carry of a key: visible ASCII."""
@@ -56,7 +57,7 @@ class ImagesApiGenerator:
     that take one.
 
     Args:
-        settings: the model, the server, and how it is asked.
+        settings: the model, the server, and how images are requested.
 
     Raises:
         GenerationError: OPENAI_BASE_URL is no address.
@@ -66,8 +67,9 @@ class ImagesApiGenerator:
         self.settings = settings
         self.name = f"{OPENAI}{settings.model}"
         self.generations = 0
-        self._server = settings.server()
-        # Images of a call that failed: on a paid server they should not be paid for twice.
+        self._url = settings.url()
+        self._is_openai = is_openai(self._url)
+        # Images of a call that failed: they should not be paid for twice.
         self._kept: dict[tuple[str, int], Image | FailedImage] = {}
         self._shape: tuple[int, ...] = settings.shape() or (1, 1, 3)
 
@@ -79,18 +81,17 @@ class ImagesApiGenerator:
     def fingerprint(self) -> str:
         """Sha256 hex of everything that is known to decide pixels.
 
-        From `rldf serve`, it is the fingerprint of the generator behind it: pictures are the same
-        as if that drew on this machine, they share the store's entries, and a server started with
-        another model is another generator. Any other server's models are known by the server's
-        address and their name only.
+        Of `rldf serve`, the fingerprint of the generator behind it: images are the same as if it
+        ran on this machine, and share the store's entries. Of any other server, only its address
+        and the model's name are known.
 
         Raises:
-            GenerationError: the server has to be asked and does not answer.
+            GenerationError: the server does not answer.
         """
         if self._served:
             return str(self._served["fingerprint"])
         recipe = {
-            "images_api": self._server.url,
+            "images_api": self._url,
             "model": self.settings.model,
             "size": self._size,
             "quality": self.settings.quality,
@@ -103,10 +104,10 @@ class ImagesApiGenerator:
         """Words that the model behind `rldf serve` was trained on; None where all are understood.
 
         Raises:
-            GenerationError: the server has to be asked and does not answer.
+            GenerationError: the server does not answer.
         """
         words = self._served.get("known_words")
-        return None if words is None else frozenset(words)
+        return frozenset(map(str, words)) if isinstance(words, list) else None
 
     @property
     def perception(self) -> str:
@@ -121,7 +122,7 @@ class ImagesApiGenerator:
     @property
     def is_local(self) -> bool:
         """Whether the server is on this machine, so that nobody is paid."""
-        return is_loopback(self._server.host)
+        return is_loopback(urlsplit(self._url).hostname or "")
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> NDArray[np.uint8]:
         """Request one image for every prompt with its seed.
@@ -136,35 +137,35 @@ class ImagesApiGenerator:
             uint8 `[n, H, W, 3]`, RGB.
 
         Raises:
-            FailedImagesError: a safety filter rejected some of them, or a picture is black;
-                it carries the others.
+            FailedImagesError: a safety filter rejected some of them, or an image is black; it
+                carries the others.
             GenerationError: the server cannot be reached, rejects the key or the request, or its
-                reply is no picture; or `max_generations` would be exceeded.
+                reply is no image; or `max_generations` would be exceeded.
         """
-        asked = [(prompt, int(seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
-        if missing := [pair for pair in dict.fromkeys(asked) if pair not in self._kept]:
+        pairs = [(prompt, int(seed)) for prompt, seed in zip(prompts, seeds, strict=True)]
+        if missing := [pair for pair in dict.fromkeys(pairs) if pair not in self._kept]:
             client = self._client
             self._spend(len(missing))
             self._request_all(client, missing)
-        results = [self._kept[pair] for pair in asked]
-        pictures = self._stack(results)
-        for pair in asked:
+        results = [self._kept[pair] for pair in pairs]
+        images = self._stack(results)
+        for pair in pairs:
             self._kept.pop(pair, None)
         reasons = {n: r.reason for n, r in enumerate(results) if isinstance(r, FailedImage)}
         if reasons:
-            raise FailedImagesError(self.name, prompts, reasons, pictures)
-        return pictures
+            raise FailedImagesError(self.name, prompts, reasons, images)
+        return images
 
-    def _spend(self, n_pictures: int) -> None:
+    def _spend(self, n_images: int) -> None:
         limit = self.settings.max_generations
-        if limit is not None and self.generations + n_pictures > limit:
+        if limit is not None and self.generations + n_images > limit:
             raise GenerationError(
-                f"{self.name!r} was asked for {self.generations} pictures and {n_pictures} more"
-                f" would exceed max_generations={limit}; what was drawn is in the store: give a"
-                " higher limit to go on"
+                f"{self.generations} images were requested from {self.name!r}, and {n_images} more"
+                f" would exceed max_generations={limit}; what was generated is in the store: give"
+                " a higher limit to continue"
             )
-        # Counted before they are asked for: a picture that never arrives may have to be paid.
-        self.generations += n_pictures
+        # Counted before they are requested: an image that never arrives may have to be paid.
+        self.generations += n_images
 
     def _request_all(self, client: "OpenAI", pairs: Sequence[tuple[str, int]]) -> None:
         """Request in parallel into `_kept`; the first failure cancels what has not started."""
@@ -182,69 +183,61 @@ class ImagesApiGenerator:
     def _request_one(self, client: "OpenAI", prompt: str, seed: int) -> None:
         import openai
 
+        model = self.settings.model
+        has_format = model.startswith(_WITHOUT_RESPONSE_FORMAT)
+        form = {"output_format": "png"} if has_format else {"response_format": "b64_json"}
         try:
-            reply = client.images.generate(prompt=prompt, n=1, **self._request(seed))
+            reply = client.images.generate(
+                prompt=prompt,
+                n=1,
+                model=model,
+                size=self._size or openai.omit,
+                quality=self.settings.quality or openai.omit,
+                extra_body={"seed": seed} if self._sends_seed else None,
+                **form,
+            )
         except (openai.OpenAIError, ValueError) as error:
             reason = filter_reason(error)
             if reason is None:
                 raise self._failure(error) from None
             self._kept[prompt, seed] = FailedImage(self._without_key(reason), self._shape)
-        else:
-            self._validate_model(reply)
-            image = read_image(reply, self.name, self._size)
-            failed = FailedImage(BLACK, image.shape)
-            self._kept[prompt, seed] = image if image.any() else failed
-
-    def _request(self, seed: int) -> dict[str, Any]:
-        request: dict[str, Any] = {"model": self.settings.model}
-        if self.settings.model.startswith(_WITHOUT_RESPONSE_FORMAT):
-            request["output_format"] = "png"
-        else:
-            request["response_format"] = "b64_json"
-        if self._size is not None:
-            request["size"] = self._size
-        if self.settings.quality is not None:
-            request["quality"] = self.settings.quality
-        if self._sends_seed:
-            request["extra_body"] = {"seed": seed}
-        return request
-
-    def _validate_model(self, reply: Any) -> None:
-        drawn_by = (getattr(reply, "model_extra", None) or {}).get("fingerprint")
-        if self._served and drawn_by != self.fingerprint:
+            return
+        made_by = (getattr(reply, "model_extra", None) or {}).get("fingerprint")
+        if self._served and made_by != self.fingerprint:
             raise GenerationError(
-                f"the server at {self._server.url} now draws with another model than when this run"
-                " began; start anew, so that their pictures are not mixed"
+                f"the server at {self._url} has another model than when this run began; start anew,"
+                " so that their images are not mixed"
             )
+        image = read_image(reply, self.name, self._size)
+        self._kept[prompt, seed] = image if image.any() else FailedImage(BLACK, image.shape)
 
     def _stack(self, results: Sequence[Image | FailedImage]) -> NDArray[np.uint8]:
         shapes = {result.shape for result in results if not isinstance(result, FailedImage)}
         if len(shapes) > 1:
             sizes = ", ".join(sorted(f"{width}x{height}" for height, width, _ in shapes))
             raise GenerationError(
-                f"{self.name!r} drew pictures of several sizes ({sizes}); ask for one: size='...'"
+                f"{self.name!r} sent images of several sizes ({sizes}); request one: size='...'"
             )
         self._shape = next(iter(shapes), self._shape)
-        pictures = np.zeros((len(results), *self._shape), np.uint8)
-        for place, result in enumerate(results):
-            if not isinstance(result, FailedImage):
-                pictures[place] = result
-        return pictures
+        blank = np.zeros(self._shape, np.uint8)
+        return np.array(
+            [blank if isinstance(result, FailedImage) else result for result in results], np.uint8
+        ).reshape(-1, *self._shape)
 
     @property
     def _size(self) -> str | None:
         """The requested size; None leaves it to the server."""
-        return self.settings.size or ("1024x1024" if self._server.is_openai else None)
+        return self.settings.size or ("1024x1024" if self._is_openai else None)
 
     @property
     def _sends_seed(self) -> bool:
         chosen = self.settings.sends_seed
-        return not self._server.is_openai if chosen is None else chosen
+        return not self._is_openai if chosen is None else chosen
 
     @functools.cached_property
     def _served(self) -> dict[str, Any]:
-        """What `rldf serve` says of its model; empty for any other server."""
-        if self._server.is_openai:
+        """The entry of `rldf serve` for its model; empty for any other server."""
+        if self._is_openai:
             return {}
         client = self._client
         import openai
@@ -258,8 +251,8 @@ class ImagesApiGenerator:
             raise self._failure(error) from None
 
     def _failure(self, error: Exception) -> GenerationError:
-        """What to raise, in place of an error whose text may repeat the key."""
-        message = describe_failure(error, self._server.url, self.settings)
+        """Return what to raise in place of an error, whose text may repeat the key."""
+        message = describe_failure(error, self._url, self.settings)
         return GenerationError(f"{self.name!r}: {self._without_key(message)}")
 
     def _without_key(self, text: str) -> str:
@@ -277,7 +270,7 @@ class ImagesApiGenerator:
         self._key()
         return OpenAI(
             api_key=self._key,
-            base_url=self._server.url,
+            base_url=self._url,
             max_retries=self.settings.max_retries,
             # A server that is there accepts at once, however long it then computes.
             timeout=Timeout(self.settings.timeout, connect=_CONNECT_SECONDS),
@@ -287,7 +280,7 @@ class ImagesApiGenerator:
         key = os.environ.get(KEY_VARIABLE, "").strip()
         if not key and not self.is_local:
             raise GenerationError(
-                f"{self.name!r}: {KEY_VARIABLE} is not set, and {self._server.url} is not on this"
+                f"{self.name!r}: {KEY_VARIABLE} is not set, and {self._url} is not on this"
                 " machine; set it to your key (to any word if the server asks for none)"
             )
         if not _SENDABLE.fullmatch(key):

@@ -18,24 +18,6 @@ _SIZE = re.compile(r"[1-9]\d{0,4}x[1-9]\d{0,4}")
 
 
 @dataclass(frozen=True)
-class Server:
-    """Where an Images API is.
-
-    Attributes:
-        url: such as "http://127.0.0.1:8000/v1"; one server is always written in one way.
-        host: of the url, in lower case.
-    """
-
-    url: str
-    host: str
-
-    @property
-    def is_openai(self) -> bool:
-        """Whether that is OpenAI's own API, in any of its regions."""
-        return f".{self.host}".endswith(f".{_OPENAI_HOST}")
-
-
-@dataclass(frozen=True)
 class ImagesApiSettings:
     """One model behind an Images API, and how to request its images.
 
@@ -79,13 +61,13 @@ class ImagesApiSettings:
         if not isinstance(self.timeout, Real) or not 0 < self.timeout < math.inf:
             raise GenerationError(f"timeout is {self.timeout!r}; it must be above 0 seconds")
 
-    def server(self) -> Server:
-        """Return the server that gets the requests.
+    def url(self) -> str:
+        """Return the server's address as `normalized_url` writes it.
 
         Raises:
             GenerationError: that is no address, or it carries a secret.
         """
-        return parse_server(self.base_url or os.environ.get(ADDRESS_VARIABLE) or _OPENAI_URL)
+        return normalized_url(self.base_url or os.environ.get(ADDRESS_VARIABLE) or _OPENAI_URL)
 
     def shape(self) -> tuple[int, int, int] | None:
         """Return `(H, W, 3)` of the images; None where the size is left to the server."""
@@ -95,8 +77,8 @@ class ImagesApiSettings:
         return height, width, 3
 
 
-def parse_server(base_url: str) -> Server:
-    """Return the server that a URL names.
+def normalized_url(base_url: str) -> str:
+    """Return the address of an API, written in the one way that a fingerprint needs.
 
     Raises:
         GenerationError: no URL of an API; one that may carry a secret is not repeated.
@@ -113,7 +95,11 @@ def parse_server(base_url: str) -> Server:
         host = port = None
     if not host or parts.scheme not in ("http", "https"):
         raise GenerationError(f"base_url is {base_url!r}; give http(s)://host[:port]/v1")
-    usual = {"http": 80, "https": 443}[parts.scheme]
     name = f"[{host}]" if ":" in host else host
-    where = name if port in (None, usual) else f"{name}:{port}"
-    return Server(f"{parts.scheme}://{where}{parts.path.rstrip('/')}", host)
+    is_usual = port in (None, {"http": 80, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{name}{'' if is_usual else f':{port}'}{parts.path.rstrip('/')}"
+
+
+def is_openai(url: str) -> bool:
+    """Return whether a normalized address is of OpenAI's own API, in any of its regions."""
+    return f".{urlsplit(url).hostname}".endswith(f".{_OPENAI_HOST}")

@@ -1,7 +1,6 @@
 """Parse what the servers of an Images API answer: images, rejected prompts, errors."""
 
 import base64
-import binascii
 import io
 from typing import Any
 
@@ -12,7 +11,7 @@ from rldf_gym.generation.images_api_settings import ImagesApiSettings
 from rldf_gym.generation.protocols import GenerationError
 
 UNAVAILABLE = "picture_unavailable"
-"""Code of the error by which `rldf serve` says that a picture does not exist."""
+"""Code of the error by which `rldf serve` says that its generator will never give an image."""
 
 # OpenAI's DALL-E and GPT image models, Azure's two, and ours.
 _FILTERED = frozenset(
@@ -24,7 +23,7 @@ _FILTERED = frozenset(
         UNAVAILABLE,
     }
 )
-BLACK = "an all-black picture: the model overflowed, or a safety checker rejected it"
+BLACK = "an all-black image: the model overflowed, or a safety checker rejected it"
 _FORMATS = ("PNG", "WEBP", "JPEG")
 """Formats that servers send; each further decoder is one more that a hostile server could abuse."""
 
@@ -51,14 +50,8 @@ def find_model(listing: Any, model: str) -> dict[str, Any]:
         if getattr(listed, "id", None) == model:
             entry = (getattr(listed, "model_extra", None) or {}).get("generator")
             if isinstance(entry, dict) and isinstance(entry.get("fingerprint"), str):
-                words = entry.get("known_words")
-                if words is None or _are_words(words):
-                    return entry
+                return entry
     return {}
-
-
-def _are_words(entry: object) -> bool:
-    return isinstance(entry, list) and all(isinstance(word, str) for word in entry)
 
 
 def read_image(reply: Any, name: str, size: str | None) -> Image:
@@ -67,26 +60,30 @@ def read_image(reply: Any, name: str, size: str | None) -> Image:
     Args:
         reply: the client's parsed response.
         name: of the generator, for messages.
-        size: what was asked for, "WxH"; None where the server chooses.
+        size: the requested one, "WxH"; None where the server chooses.
 
     Raises:
-        GenerationError: the reply has no picture, or one of another size.
+        GenerationError: the reply does not have one image, or one of another size.
     """
     from PIL import Image as PillowImage
 
-    content = _encoded_picture(reply, name)
+    data = getattr(reply, "data", None)
+    content = getattr(data[0], "b64_json", None) if isinstance(data, list) and data else None
+    if not content or len(data) != 1:
+        raise GenerationError(
+            f"{name!r}: the reply does not have one image in base64 (b64_json); a server that sends"
+            " an address (url) instead is not supported"
+        )
     try:
         file = io.BytesIO(base64.b64decode(content, validate=True))
         with PillowImage.open(file, formats=_FORMATS) as opened:
-            picture = np.array(opened.convert("RGB"))
-    except binascii.Error as error:
-        raise GenerationError(f"{name!r}: the reply's base64 is damaged ({error})") from error
+            image = np.array(opened.convert("RGB"))
     except Exception as error:  # decoders, and what ultralytics has put before them, have many
-        raise GenerationError(f"{name!r}: the reply is no picture ({error})") from error
-    height, width, _ = picture.shape
+        raise GenerationError(f"{name!r}: the reply's image is damaged ({error})") from error
+    height, width, _ = image.shape
     if size is not None and size != f"{width}x{height}":
-        raise GenerationError(f"{name!r}: asked for {size}, the server drew {width}x{height}")
-    return picture
+        raise GenerationError(f"{name!r}: requested {size}, the server sent {width}x{height}")
+    return image
 
 
 def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) -> str:
@@ -95,11 +92,19 @@ def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) ->
     Args:
         error: of the client, after its retries.
         url: of the server.
-        settings: with which it was asked.
+        settings: of the requests.
     """
     import openai
 
     tries = f"after {settings.max_retries + 1} tries"
+    key = "rejects the key; OPENAI_API_KEY must hold the right one"
+    faults = {
+        401: key,
+        403: key,
+        404: f"has no model {settings.model!r}",
+        429: f"allows no further requests, {tries}: too many at once"
+        f" (concurrency={settings.concurrency}), or the credit is used up",
+    }
     match error:
         case openai.APITimeoutError():
             return f"the server at {url} did not answer in {settings.timeout:g} seconds, {tries}"
@@ -108,42 +113,14 @@ def describe_failure(error: Exception, url: str, settings: ImagesApiSettings) ->
                 f"the server at {url} cannot be reached, {tries}: is it running, and is the"
                 f" address right? [{error.__cause__ or error}]"
             )
-        case openai.AuthenticationError() | openai.PermissionDeniedError():
-            return (
-                f"the server at {url} rejects the key; OPENAI_API_KEY must hold the right one"
-                f" [{_message(error)}]"
-            )
-        case openai.NotFoundError():
-            return f"the server at {url} has no model {settings.model!r} [{_message(error)}]"
-        case openai.RateLimitError():
-            return (
-                f"the server at {url} allows no further requests, {tries}: too many at once"
-                f" (concurrency={settings.concurrency}), or the credit is used up"
-                f" [{_message(error)}]"
-            )
         case openai.APIStatusError():
-            return f"the server at {url} answered {error.status_code}: {_message(error)}"
+            fault = faults.get(error.status_code, f"answered {error.status_code}")
+            return f"the server at {url} {fault}: {_message(error)}"
     return f"the reply of the server at {url} makes no sense: {error}"
 
 
-def _encoded_picture(reply: Any, name: str) -> str:
-    data = getattr(reply, "data", None)
-    if not isinstance(data, list) or len(data) != 1:
-        found = len(data) if isinstance(data, list) else "no list of"
-        raise GenerationError(f"{name!r}: the reply has {found} pictures where one was asked for")
-    content = getattr(data[0], "b64_json", None)
-    if not isinstance(content, str) or not content:
-        instead = "an address (url)" if getattr(data[0], "url", None) else "nothing"
-        raise GenerationError(
-            f"{name!r}: the reply has {instead} in place of the pixels (b64_json), which the"
-            " server does not send"
-        )
-    return content
-
-
 def _message(error: Any) -> str:
-    """The server's own words, on one line."""
-    body = error.body
-    message = body.get("message") if isinstance(body, dict) else None
+    """Return the server's own words, on one line."""
+    message = error.body.get("message") if isinstance(error.body, dict) else None
     text = " ".join(str(message or error).split())
     return text if len(text) <= _LONGEST_MESSAGE else f"{text[:_LONGEST_MESSAGE]}..."

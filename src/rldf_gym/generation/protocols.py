@@ -20,20 +20,18 @@ class FailedImagesError(GenerationError):
     """Some images of a call can never be generated; the others were.
 
     A safety filter rejected the prompt, or the model computed values that are not numbers. A search
-    continues without these images: `StateEvaluator` stores the reason, and such a state is read as
-    nothing and gets the lowest reward. An error that may pass (a server that does not answer) is a
-    plain `GenerationError`.
+    continues: the reason is stored, and such a state gets the lowest reward. An error that may
+    pass (a server that does not answer) is a plain `GenerationError`.
 
     Attributes:
         reasons: why, by position in the call.
-        pictures: uint8 `[n, H, W, 3]`, one for every prompt of the call; `PLACEHOLDER_GREY` all
-            over where there is none.
+        pictures: uint8 `[n, H, W, 3]`; all `PLACEHOLDER_GREY` where there is no image.
     """
 
     def __init__(
         self, name: str, prompts: Sequence[str], reasons: Mapping[int, str], pictures: Pictures
     ) -> None:
-        """Name the generator and its prompts without an image; see the attributes."""
+        """Name the generator and the prompts without an image."""
         failures = "; ".join(f"{prompts[place]!r}: {reason}" for place, reason in reasons.items())
         super().__init__(f"the generator {name!r} gives no image for {failures}")
         self.reasons = dict(reasons)

@@ -9,10 +9,10 @@ Settings = TypeVar("Settings", bound=Any)
 
 
 def override(settings: Settings, kind: str, fixed: str = "", **changes: Any) -> Settings:
-    """Return the same settings with some replaced.
+    """Return the same settings (a dataclass) with some replaced.
 
     Args:
-        settings: a dataclass.
+        settings: the old values.
         kind: what they are settings of, for messages.
         fixed: name of a field that cannot be replaced.
         **changes: new values.

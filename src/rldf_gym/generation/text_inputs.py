@@ -42,6 +42,6 @@ def _parameters(pipeline: Any) -> Mapping[str, inspect.Parameter]:
 
 def _cut_off(tokenizer: Any, limit: int, prompt: str) -> str:
     """Return the words of a prompt that do not fit into so many tokens."""
-    tokens = tokenizer(prompt, truncation=False, add_special_tokens=False)["input_ids"]
-    room = limit - tokenizer.num_special_tokens_to_add()
-    return "" if len(tokens) <= room else str(tokenizer.decode(tokens[room:])).strip()
+    tokens = tokenizer.encode(prompt, truncation=False, add_special_tokens=False, verbose=False)
+    excess = tokens[limit - tokenizer.num_special_tokens_to_add() :]
+    return str(tokenizer.decode(excess)).strip() if excess else ""
