@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from painted_world import load_grammar, paint, painted_world
 
+from rldf_gym import atlas as atlas_module
 from rldf_gym.atlas import Atlas, AtlasError, default_path
-from rldf_gym.atlas import atlas as atlas_module
 from rldf_gym.goal import infer_goal
 from rldf_gym.perception import Reading
 from rldf_gym.rewards import REWARDS, RewardError
@@ -29,18 +29,22 @@ def goal_of(state) -> object:
     return infer_goal(world, paint(world.grammar, state))
 
 
+def embeddings(atlas) -> np.ndarray:
+    return np.concatenate([readings.embedding for readings in atlas.readings(100)])
+
+
 def test_an_atlas_holds_every_state_and_what_is_read_in_it(whole):
     grammar = load_grammar("base")
     assert len(whole) == grammar.n_states
-    assert np.array_equal(whole.file.values, grammar.states())
+    assert np.array_equal(whole.values, grammar.states())
 
 
 def test_an_atlas_is_the_same_when_it_is_opened_again(whole):
-    again = Atlas.open(whole.file.path)
-    assert np.array_equal(again.file.values, whole.file.values)
-    assert np.array_equal(again.file.confidence, whole.file.confidence)
-    assert np.array_equal(again.file.embeddings(0, 480), whole.file.embeddings(0, 480))
-    assert again.file.identity == whole.file.identity
+    again = Atlas(whole.path)
+    assert np.array_equal(again.values, whole.values)
+    assert np.array_equal(again.confidence, whole.confidence)
+    assert np.array_equal(embeddings(again), embeddings(whole))
+    assert again.identity == whole.identity
     assert again.grammar.source == whole.grammar.source
 
 
@@ -56,7 +60,7 @@ def test_the_best_state_for_the_picture_of_a_state_is_that_state(whole, index):
 
 def rewards_of(whole: Atlas, goal, reward: str) -> np.ndarray:
     """The reward of every state as the environment's own functions give it, one by one."""
-    return np.concatenate([REWARDS[reward](one, goal) for one in whole.file.readings(1)])
+    return np.concatenate([REWARDS[reward](one, goal) for one in whole.readings(1)])
 
 
 @pytest.mark.parametrize("reward", ["multi_semantic", "partial_semantic", "clip"])
@@ -114,7 +118,7 @@ def test_a_search_needs_no_generator_and_draws_nothing(tmp_path):
     Atlas.build(painted_world(), path)
     world = painted_world()
     world.generator = None
-    assert Atlas.open(path).search(infer_goal(world, paint(world.grammar, GOAL)), k=1)
+    assert Atlas(path).search(infer_goal(world, paint(world.grammar, GOAL)), k=1)
 
 
 def test_progress_is_told_state_by_state(tmp_path):
@@ -141,19 +145,19 @@ def test_a_build_holds_no_more_than_a_batch_of_embeddings_in_memory(tmp_path, mo
     finally:
         tracemalloc.stop()
     assert peak < len(atlas) * n_floats * 4 / 2
-    assert atlas.file.embeddings(479, 480).tolist() == [[479] * n_floats]
+    assert embeddings(atlas)[479].tolist() == [479] * n_floats
 
 
 class TestSample:
     def test_has_as_many_different_states_in_order(self, tmp_path):
         atlas = Atlas.build(painted_world(), tmp_path / "a", sample=37)
-        assert len(set(atlas.file.indices.tolist())) == 37
-        assert (np.diff(atlas.file.indices) > 0).all()
+        assert len(set(atlas.indices.tolist())) == 37
+        assert (np.diff(atlas.indices) > 0).all()
 
     def test_is_the_same_for_the_same_seed_and_another_for_another(self, tmp_path):
         paths = [tmp_path / name for name in "abc"]
         first, second, third = (
-            Atlas.build(painted_world(), path, sample=30, seed=seed).file.indices.tolist()
+            Atlas.build(painted_world(), path, sample=30, seed=seed).indices.tolist()
             for path, seed in zip(paths, (1, 1, 2), strict=True)
         )
         assert first == second != third
@@ -161,7 +165,7 @@ class TestSample:
     def test_tells_prompts_of_its_own_states(self, tmp_path):
         atlas = Atlas.build(painted_world(), tmp_path / "a", sample=30)
         for match in atlas.search(goal_of(GOAL)):
-            assert atlas.grammar.index(match.state) in atlas.file.indices
+            assert atlas.grammar.index(match.state) in atlas.indices
             assert match.reading.values.tolist() == match.state.tolist()
 
     @pytest.mark.parametrize("sample", [0, -1, 481])
@@ -174,8 +178,8 @@ class TestFile:
     def test_lies_by_the_store_unless_told_otherwise(self, tmp_path):
         world = painted_world(store=Store.open(tmp_path / "store.sqlite"))
         atlas = Atlas.build(world)
-        assert atlas.file.path == default_path(world)
-        assert atlas.file.path.parent == tmp_path / "atlases"
+        assert atlas.path == default_path(world)
+        assert atlas.path.parent == tmp_path / "atlases"
 
     def test_needs_a_path_where_the_store_is_in_memory(self):
         with pytest.raises(AtlasError, match="give a path"):
@@ -192,7 +196,7 @@ class TestFile:
         path = tmp_path / "atlas.safetensors"
         Atlas.build(painted_world(), path, sample=10)
         before = path.read_bytes()
-        with pytest.raises(AtlasError, match="another world"):
+        with pytest.raises(AtlasError, match="another grammar or model"):
             Atlas.build(painted_world(), path)
         assert path.read_bytes() == before
 
@@ -209,21 +213,21 @@ class TestFile:
 
     def test_that_is_missing_is_told_with_the_command_that_makes_it(self, tmp_path):
         with pytest.raises(AtlasError, match=r"no atlas .*rldf atlas build"):
-            Atlas.open(tmp_path / "none.safetensors")
+            Atlas(tmp_path / "none.safetensors")
 
     @pytest.mark.parametrize("content", [b"", b"shopping list", bytes(1000)])
     def test_that_is_no_atlas_is_refused(self, tmp_path, content):
         path = tmp_path / "atlas.safetensors"
         path.write_bytes(content)
         with pytest.raises(AtlasError, match="is no atlas, or is damaged"):
-            Atlas.open(path)
+            Atlas(path)
 
     def test_that_was_cut_short_is_refused(self, tmp_path, whole):
         path: Path = tmp_path / "atlas.safetensors"
-        content = whole.file.path.read_bytes()
+        content = whole.path.read_bytes()
         path.write_bytes(content[: len(content) - 100])
         with pytest.raises(AtlasError, match="damaged"):
-            Atlas.open(path)
+            Atlas(path)
 
 
 def test_what_decides_an_atlas_decides_its_place(tmp_path):

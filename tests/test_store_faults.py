@@ -149,7 +149,7 @@ def test_an_atlas_build_killed_anywhere_goes_on_and_draws_nothing_twice(tmp_path
         assert maintenance.verify(folder / "store.sqlite") == []
         # Either it is not there, or it is whole.
         if (folder / "atlas.safetensors").exists():
-            assert len(Atlas.open(folder / "atlas.safetensors")) == 480
+            assert len(Atlas(folder / "atlas.safetensors")) == 480
             shutil.rmtree(folder)
             folder.mkdir()
     assert found_half_done

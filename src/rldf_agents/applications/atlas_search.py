@@ -60,7 +60,7 @@ def build_atlas(
             ) from interrupt
     console.print(
         f"[bold]{len(atlas)}[/] states, {evaluator.generations} pictures generated now:"
-        f" [bold]{escape(str(atlas.file.path))}[/]",
+        f" [bold]{escape(str(atlas.path))}[/]",
     )
     return atlas
 
@@ -99,7 +99,7 @@ def search_atlas(
     if out is not None:
         require_empty(out)
     target = load_picture(picture)
-    atlas = Atlas.open(default_atlas_path(evaluator, sample, seed) if path is None else path)
+    atlas = Atlas(default_atlas_path(evaluator, sample, seed) if path is None else path)
     _require_same_world(atlas, evaluator)
     console = console or make_console()
     goal = infer_goal(evaluator, target)
@@ -117,11 +117,11 @@ def search_atlas(
 
 
 def _require_same_world(atlas: Atlas, evaluator: StateEvaluator) -> None:
-    here, there = AtlasIdentity.of(evaluator), atlas.file.identity
+    here, there = AtlasIdentity.of(evaluator), atlas.identity
     for name in ("grammar", "generator", "models", "generation_seed"):
         if getattr(here, name) != getattr(there, name):
             raise AtlasError(
-                f"the atlas {atlas.file.path} was built with another {name.replace('_', ' ')}:"
+                f"the atlas {atlas.path} was built with another {name.replace('_', ' ')}:"
                 " name the same here, or build the atlas of these states"
             )
 
