@@ -1,5 +1,7 @@
 """Render for people: trajectory strips (paper, Fig. 12) and states as text."""
 
+import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,12 +11,11 @@ from numpy.typing import NDArray
 from rldf_gym.grammar import Grammar
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw
+    from PIL import Image
 
 Picture = NDArray[np.uint8]
 
 _MARGIN = 14
-_LINE = 1.3
 _INK = (30, 32, 38)
 _PAPER = (255, 255, 255)
 _OUTLINE = (22, 135, 72)
@@ -51,30 +52,22 @@ def trajectory_strip(
 
     if not pictures or len(pictures) != len(captions):
         raise ValueError(f"{len(pictures)} pictures and {len(captions)} captions; give one each")
-    tile = _Tile(size)
+    beside = _tile(target, target_caption, size)
     tiles = [
-        tile.draw(picture, caption, outlined=number in highlighted)
+        _tile(picture, caption, size, outlined=number in highlighted)
         for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True))
     ]
-    beside = tile.draw(target, target_caption)
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    heights = [max(each.height for each in row) for row in rows]
-    heights[0] = max(heights[0], beside.height)
-    step = size + _MARGIN
-    left = _MARGIN + step + 2 * _MARGIN
-    strip = Image.new(
-        "RGB",
-        (left + step * len(rows[0]), sum(heights) + _MARGIN * (len(rows) + 1)),
-        _PAPER,
-    )
+    across, down = size + _MARGIN, _MARGIN + max(tile.height for tile in [beside, *tiles])
+    left = across + 3 * _MARGIN
+    n_columns, n_rows = min(columns, len(tiles)), math.ceil(len(tiles) / columns)
+    width, height = left + across * n_columns, _MARGIN + down * n_rows
+    strip = Image.new("RGB", (width, height), _PAPER)
     strip.paste(beside, (_MARGIN, _MARGIN))
-    rule = left - 2 * _MARGIN + _MARGIN // 2
-    ImageDraw.Draw(strip).line([(rule, _MARGIN), (rule, strip.height - _MARGIN)], _INK, 1)
-    top = _MARGIN
-    for row, height in zip(rows, heights, strict=True):
-        for column, each in enumerate(row):
-            strip.paste(each, (left + step * column, top))
-        top += height + _MARGIN
+    rule = left - 3 * _MARGIN // 2
+    ImageDraw.Draw(strip).line([(rule, _MARGIN), (rule, height - _MARGIN)], _INK, 1)
+    for number, tile in enumerate(tiles):
+        row, column = divmod(number, columns)
+        strip.paste(tile, (left + across * column, _MARGIN + down * row))
     return strip
 
 
@@ -104,46 +97,24 @@ def text_frame(
     return "\n".join(lines)
 
 
-class _Tile:
-    """A picture in a square, its caption below."""
+def _tile(picture: Picture, caption: str, size: int, outlined: bool = False) -> "Image.Image":
+    """Return a picture in the middle of a square, its caption below."""
+    from PIL import Image, ImageDraw, ImageFont
 
-    def __init__(self, size: int) -> None:
-        from PIL import ImageFont
-
-        self._size = size
-        self._text_size = max(12, size // 13)
-        self._font = ImageFont.load_default(size=self._text_size)
-
-    def draw(self, picture: Picture, caption: str, outlined: bool = False) -> "Image.Image":
-        from PIL import Image, ImageDraw
-
-        height, width = picture.shape[:2]
-        scale = self._size / max(height, width)
-        shown = Image.fromarray(picture).resize(
-            (max(1, round(width * scale)), max(1, round(height * scale))),
-            Image.Resampling.LANCZOS,
-        )
-        pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-        lines = self._wrapped(caption, pen)
-        line_height = round(self._text_size * _LINE)
-        text_top = shown.height + self._text_size // 2
-        tile = Image.new("RGB", (self._size, text_top + line_height * len(lines)), _PAPER)
-        left = (self._size - shown.width) // 2
-        tile.paste(shown, (left, 0))
-        pen = ImageDraw.Draw(tile)
-        if outlined:
-            box = (left, 0, left + shown.width - 1, shown.height - 1)
-            pen.rectangle(box, outline=_OUTLINE, width=max(3, self._size // 48))
-        for number, line in enumerate(lines):
-            pen.text((0, text_top + number * line_height), line, fill=_INK, font=self._font)
-        return tile
-
-    def _wrapped(self, text: str, pen: "ImageDraw.ImageDraw") -> list[str]:
-        lines: list[str] = []
-        for word in text.split():
-            longer = f"{lines[-1]} {word}" if lines else word
-            if lines and pen.textlength(longer, font=self._font) <= self._size:
-                lines[-1] = longer
-            else:
-                lines.append(word)
-        return lines
+    height, width = picture.shape[:2]
+    scale = size / max(height, width)
+    shown = Image.fromarray(picture).resize(
+        (max(1, round(width * scale)), max(1, round(height * scale))), Image.Resampling.LANCZOS
+    )
+    if outlined:
+        box = (0, 0, shown.width - 1, shown.height - 1)
+        ImageDraw.Draw(shown).rectangle(box, outline=_OUTLINE, width=max(3, size // 48))
+    text_size = max(12, size // 13)
+    font = ImageFont.load_default(size=text_size)
+    text = textwrap.fill(caption, int(size / font.getlength("n")))
+    at = (0, shown.height + text_size // 2)
+    _, _, _, bottom = ImageDraw.Draw(shown).multiline_textbbox(at, text, font=font)
+    tile = Image.new("RGB", (size, round(bottom)), _PAPER)
+    tile.paste(shown, ((size - shown.width) // 2, 0))
+    ImageDraw.Draw(tile).multiline_text(at, text, fill=_INK, font=font)
+    return tile
