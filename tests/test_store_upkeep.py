@@ -174,7 +174,7 @@ class TestExport:
         assert maintenance.export(path, tmp_path / "out", "abb") == N_PICTURES
 
     def test_of_a_generator_that_drew_nothing_is_refused_and_makes_no_folder(self, path, tmp_path):
-        with pytest.raises(StoreError, match=r"no pictures of a generator .*'ac'"):
+        with pytest.raises(StoreError, match=r"no images of a generator .*'ac'"):
             maintenance.export(path, tmp_path / "out", "ac")
         assert not (tmp_path / "out").exists()
 

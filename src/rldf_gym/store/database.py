@@ -6,7 +6,7 @@ import os
 import sqlite3
 import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from rldf_gym.store.schema import (
     SCHEMA_VERSION,
     TABLES,
     create,
-    insert,
     migrate,
     view_as_current,
 )
@@ -58,6 +57,11 @@ class Database:
             row: tuple[Any, ...] | None = self._open().execute(statement, parameters).fetchone()
         return row
 
+    def number(self, query: str, parameters: Sequence[object] = ()) -> int:
+        """Return the number that a query computes; 0 for none."""
+        row = self.first(query, parameters)
+        return int(row[0] or 0) if row else 0
+
     def rows(self, statement: str, parameters: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield every row that a query finds."""
         with self._damage_reported():
@@ -72,12 +76,6 @@ class Database:
     def contents(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return every row of every table, oldest first."""
         return {table: list(self.rows(f"SELECT * FROM {table} ORDER BY rowid")) for table in TABLES}
-
-    def fill(self, contents: Mapping[str, Sequence[tuple[Any, ...]]]) -> None:
-        """Insert rows that `contents` returned."""
-        with self.transaction() as connection:
-            for table, rows in contents.items():
-                insert(connection, table, rows)
 
     def vacuum(self) -> None:
         """Give free pages back to the disk; needs as much free space as the file is large."""
@@ -106,26 +104,22 @@ class Database:
 
     def _connect(self) -> sqlite3.Connection:
         if self._path is None:
-            return _prepared(_connection(":memory:"), self._prepare)
+            return _connected(":memory:", self._prepare)
         if self._path.is_dir():
             raise self._error("it is a folder")
-        paths = (self._path, self._path.parent)
-        is_writable = all(os.access(path, os.W_OK) for path in paths)
-        if self._read_only or (self._path.exists() and not is_writable):
-            return self._connect_read_only(self._path)
-        return _prepared(_connection(str(self._path)), self._prepare)
-
-    def _connect_read_only(self, path: Path) -> sqlite3.Connection:
-        address = f"file:{quote(str(path.absolute()))}?mode=ro"
+        is_writable = all(os.access(path, os.W_OK) for path in (self._path, self._path.parent))
+        if not self._read_only and (is_writable or not self._path.exists()):
+            return _connected(str(self._path), self._prepare)
+        address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         try:
-            return _prepared(_connection(address), self._check)
+            return _connected(address, self._prepare_read_only)
         except sqlite3.OperationalError:
             # Readers of a file in WAL mode share an index beside it, which they cannot make in a
             # read-only folder. Without a journal to read there, the file is all there is.
-            journal = path.with_name(f"{path.name}-wal")
+            journal = self._path.with_name(f"{self._path.name}-wal")
             if journal.exists() and journal.stat().st_size:
                 raise
-            return _prepared(_connection(f"{address}&immutable=1"), self._check)
+            return _connected(f"{address}&immutable=1", self._prepare_read_only)
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Create the schema in a new file, or make sure that the file is ours, before any write."""
@@ -143,8 +137,8 @@ class Database:
         _turn_on_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
 
-    def _check(self, connection: sqlite3.Connection) -> None:
-        """Make sure that a file that cannot be written is ours."""
+    def _prepare_read_only(self, connection: sqlite3.Connection) -> None:
+        """Make sure that a file is ours."""
         if self._version(connection) < SCHEMA_VERSION:
             view_as_current(connection)
 
@@ -175,7 +169,7 @@ class Database:
         )
 
 
-def _connection(address: str) -> sqlite3.Connection:
+def _connected(address: str, prepare: Callable[[sqlite3.Connection], None]) -> sqlite3.Connection:
     connection = sqlite3.connect(
         address,
         timeout=BUSY_SECONDS,
@@ -183,15 +177,8 @@ def _connection(address: str) -> sqlite3.Connection:
         check_same_thread=False,
         uri=address.startswith("file:"),
     )
-    connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
-    return connection
-
-
-def _prepared(
-    connection: sqlite3.Connection, prepare: Callable[[sqlite3.Connection], None]
-) -> sqlite3.Connection:
-    """The connection, made ready for use or else closed."""
     try:
+        connection.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         prepare(connection)
     except BaseException:
         connection.close()
@@ -216,12 +203,11 @@ def _turn_on_wal(connection: sqlite3.Connection) -> None:
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            return
         except sqlite3.OperationalError as error:
             if "locked" not in str(error) or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
-        else:
-            return
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:

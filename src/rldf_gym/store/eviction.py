@@ -16,8 +16,17 @@ SIZE_QUERY = (
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 _BINARY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _SLACK = 0.1
-_ROW_BYTES = 300
-"""Of a row beside its content: keys, fingerprints, index."""
+
+# A row has some 300 bytes beside its content: keys, fingerprints, index.
+_DELETE_OLDEST = """
+    DELETE FROM {table} WHERE rowid IN (
+        SELECT rowid FROM (
+            SELECT rowid, length(content) + 300 AS bytes,
+                sum(length(content) + 300) OVER (ORDER BY used, rowid) AS total
+            FROM {table}
+        ) WHERE total - bytes < ?
+    )
+"""
 
 
 def parse_size(size: int | str) -> int:
@@ -62,22 +71,8 @@ def evict(connection: sqlite3.Connection, limit: int, slack: float = _SLACK) -> 
     target = int(limit * (1 - slack))
     for table in TABLES:
         while (excess := _size_of(connection) - target) > 0:
-            keys = _oldest(connection, table, excess)
-            if not keys:
+            if not connection.execute(_DELETE_OLDEST.format(table=table), (excess,)).rowcount:
                 break
-            connection.executemany(f"DELETE FROM {table} WHERE key = ?", ((key,) for key in keys))
-
-
-def _oldest(connection: sqlite3.Connection, table: str, n_bytes: int) -> list[str]:
-    """Return keys of the least recently used rows that hold so many bytes together."""
-    keys: list[str] = []
-    query = f"SELECT key, length(content) FROM {table} ORDER BY used, rowid"
-    for key, length in connection.execute(query):
-        keys.append(key)
-        n_bytes -= length + _ROW_BYTES
-        if n_bytes <= 0:
-            break
-    return keys
 
 
 def _size_of(connection: sqlite3.Connection) -> int:

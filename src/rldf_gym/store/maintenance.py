@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rldf_gym.atomic_file import write_atomically
+from rldf_gym.store.codec import decode
 from rldf_gym.store.database import CHOOSE_ANOTHER, Database, StoreError
 from rldf_gym.store.eviction import SIZE_QUERY, evict
-from rldf_gym.store.image_codec import decode
 from rldf_gym.store.schema import (
     FAILURES,
     OUTPUTS,
@@ -105,7 +103,7 @@ def info(path: Path) -> StoreInfo:
                 f" GROUP BY {model} ORDER BY count(*) DESC"
             )
             found += [ModelUsage(table, *row) for row in database.rows(query)]
-        in_use, size = _number(database, SIZE_QUERY), path.stat().st_size
+        in_use, size = database.number(SIZE_QUERY), path.stat().st_size
     return StoreInfo(path, SCHEMA_VERSION, size, max(0, size - in_use), tuple(found))
 
 
@@ -131,7 +129,8 @@ def verify(path: Path, on_progress: Callable[[int, int], None] | None = None) ->
         if faults:
             # Reading the rows of such a file may fail at any of them.
             return faults
-        total, done = sum(_count(database, table) for table in TABLES), 0
+        total = sum(database.number(f"SELECT count(*) FROM {table}") for table in TABLES)
+        done = 0
         for table in TABLES:
             for row in database.rows(f"SELECT * FROM {table}"):
                 problem = row_problem(table, row)
@@ -167,21 +166,17 @@ def prune(
             generators or none, or the disk has no space to copy what stays.
     """
     with opened(path) as database:
-        try:
-            with database.transaction() as connection:
-                before = connection.total_changes
-                if generator is not None:
-                    _delete_generated_by(connection, generator)
-                if unused_hours is not None:
-                    for table in TABLES:
-                        connection.execute(
-                            f"DELETE FROM {table} WHERE used < ?", (this_hour() - unused_hours,)
-                        )
-                if size is not None:
-                    evict(connection, size, slack=0.0)
-                deleted = connection.total_changes - before
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"the store {path} cannot be pruned: {error}") from error
+        with database.transaction() as connection:
+            before = connection.total_changes
+            if generator is not None:
+                _delete_generated_by(connection, generator)
+            if unused_hours is not None:
+                oldest = this_hour() - unused_hours
+                for table in TABLES:
+                    connection.execute(f"DELETE FROM {table} WHERE used < ?", (oldest,))
+            if size is not None:
+                evict(connection, size, slack=0.0)
+            deleted = connection.total_changes - before
         try:
             database.vacuum()
         except sqlite3.OperationalError as error:
@@ -219,18 +214,19 @@ def export(
     """
     if folder.exists() and any(folder.iterdir()):
         raise StoreError(f"the folder {folder} is not empty; choose another")
-    chosen = f"{PICTURES} WHERE substr(generator, 1, ?) = ?", (len(generator), generator)
+    chosen = f"{PICTURES} WHERE substr(generator, 1, ?) = ?"
+    parameters = (len(generator), generator)
     with opened(path) as database:
-        total = _count(database, *chosen)
+        total = database.number(f"SELECT count(*) FROM {chosen}", parameters)
         if generator and not total:
             raise StoreError(
-                f"the store {path} has no pictures of a generator whose fingerprint begins with"
+                f"the store {path} has no images of a generator whose fingerprint begins with"
                 f" {generator!r}; 'rldf store info' lists the generators"
             )
         folder.mkdir(parents=True, exist_ok=True)
         lines: list[str] = []
-        query = f"SELECT key, generator, prompt, seed, content FROM {chosen[0]} ORDER BY rowid"
-        for key, fingerprint, prompt, seed, content in database.rows(query, chosen[1]):
+        query = f"SELECT key, generator, prompt, seed, content FROM {chosen} ORDER BY rowid"
+        for key, fingerprint, prompt, seed, content in database.rows(query, parameters):
             name = f"{key}.webp"
             (folder / name).write_bytes(content)
             facts = {"file_name": name, "text": prompt, "seed": seed, "generator": fingerprint}
@@ -255,7 +251,7 @@ def opened(path: Path, *, read_only: bool = False) -> Iterator[Database]:
     try:
         yield database
     except sqlite3.OperationalError as error:
-        raise StoreError(f"the store {path} cannot be read: {error}") from error
+        raise StoreError(f"the store {path} cannot be used: {error}") from error
     finally:
         database.close()
 
@@ -270,32 +266,11 @@ def row_problem(table: str, row: tuple[Any, ...]) -> str | None:
             return "its content has changed since it was written"
     except (AttributeError, TypeError) as error:
         return f"its columns are not of their types: {error}"
-    return _unreadable(table, content)
-
-
-def _unreadable(table: str, content: bytes) -> str | None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
     try:
-        if table == PICTURES:
-            decode(content)
-        elif table == TEXTS:
-            np.frombuffer(content, np.float32)
-        else:
-            load(content)
-    except (OSError, SafetensorError, ValueError) as error:
+        decode(table, content)
+    except ValueError as error:
         return f"its content cannot be read: {error}"
     return None
-
-
-def _count(database: Database, table: str, parameters: tuple[object, ...] = ()) -> int:
-    return _number(database, f"SELECT count(*) FROM {table}", parameters)
-
-
-def _number(database: Database, query: str, parameters: tuple[object, ...] = ()) -> int:
-    row = database.first(query, parameters)
-    return 0 if row is None else int(row[0])
 
 
 def _delete_generated_by(connection: sqlite3.Connection, beginning: str) -> None:

@@ -83,7 +83,7 @@ def _whole(path: Path) -> Iterator[Path]:
 def _readable_blocks(source: Database, table: str, file_bytes: int) -> Iterator[list[Row]]:
     """Yield the rows of a table that can be read, a few at a time."""
     try:
-        last = (source.first(f"SELECT max(rowid) FROM {table}") or (0,))[0] or 0
+        last = source.number(f"SELECT max(rowid) FROM {table}")
     except StoreError:
         last = file_bytes // _LEAST_ROW_BYTES
     for first in range(1, last + 1, _ROWS_AT_ONCE):

@@ -13,15 +13,15 @@ import warnings
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.failed_images import FailedImage
+from rldf_gym.store.codec import decode, encode_failure, encode_images, encode_output
 from rldf_gym.store.database import CHOOSE_ANOTHER, Database, StoreError
 from rldf_gym.store.eviction import evict, parse_size, touch
-from rldf_gym.store.image_codec import decode, encode_all
 from rldf_gym.store.location import default_limit, default_path, make_cache_folder
 from rldf_gym.store.schema import (
     FAILURES,
@@ -39,6 +39,8 @@ from rldf_gym.store.schema import (
 )
 
 ModelOutput = Mapping[str, NDArray[Any]]
+Name = TypeVar("Name")
+Value = TypeVar("Value")
 
 IN_MEMORY = ":memory:"
 """A path that stands for a store in memory, as in SQLite."""
@@ -75,15 +77,17 @@ class Store:
         """Return path and limit, and what is kept in memory: a copy opens the file itself."""
         with self._lock:
             self._note_uses()
-            memory = None if self._memory is None else self._memory.contents()
-        return {"path": self.path, "limit": self.limit, "memory": memory}
+            kept = {} if self._memory is None else self._memory.contents()
+        return {"path": self.path, "limit": self.limit, "kept": kept}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Open the same file, or fill a store in memory with the same rows."""
         Store.__init__(self, state["path"], state["limit"])
-        if state["memory"] is not None:
+        if state["kept"]:
             self._memory = self._memory or Database(None)
-            self._memory.fill(state["memory"])
+            with self._memory.transaction() as connection:
+                for table, rows in state["kept"].items():
+                    insert(connection, table, rows)
 
     @classmethod
     def open(
@@ -124,13 +128,7 @@ class Store:
 
     def picture(self, key: str) -> NDArray[np.uint8] | None:
         """Return the image ``uint8 [H, W, 3]`` of a key, or None."""
-        blob = self._content(PICTURES, key)
-        if blob is None:
-            return None
-        try:
-            return decode(blob)
-        except OSError as error:
-            raise self._damaged("a picture", error) from error
+        return self._load(PICTURES, {key: key}).get(key)
 
     def has_picture(self, key: str) -> bool:
         """Return whether `picture` would find one."""
@@ -154,93 +152,67 @@ class Store:
         """
         if keys is None:
             keys = [image_key(generator, prompt, seed) for prompt, seed in images]
+        contents = encode_images(list(images.values()))
         rows = [
             (key, generator, prompt, seed, *usage(content))
-            for key, (prompt, seed), content in zip(
-                keys, images, encode_all(list(images.values())), strict=True
-            )
+            for key, (prompt, seed), content in zip(keys, images, contents, strict=True)
         ]
-        all_new = self._insert(PICTURES, rows)
-        stored: dict[tuple[str, int], NDArray[np.uint8]] = {}
-        for key, (name, picture) in zip(keys, images.items(), strict=True):
-            earlier = None if all_new else self.picture(key)
-            stored[name] = picture if earlier is None else earlier
-        return stored
+        return self._add(PICTURES, rows, images, dict(zip(images, keys, strict=True)))
 
-    def outputs(self, model: str, pictures: Iterable[str]) -> dict[str, dict[str, NDArray[Any]]]:
+    def outputs(self, model: str, pictures: Iterable[str]) -> dict[str, ModelOutput]:
         """Return the stored outputs of a model (a fingerprint) by image (a key)."""
-        from safetensors import SafetensorError
-        from safetensors.numpy import load
+        return self._load(OUTPUTS, {key: output_key(key, model) for key in pictures})
 
-        found = {key: self._content(OUTPUTS, output_key(key, model)) for key in pictures}
-        try:
-            return {key: load(blob) for key, blob in found.items() if blob is not None}
-        except SafetensorError as error:
-            raise self._damaged("a model's output", error) from error
-
-    def add_outputs(
-        self, model: str, outputs: Mapping[str, ModelOutput]
-    ) -> dict[str, dict[str, NDArray[Any]]]:
-        """Store outputs of a model by image key.
-
-        Returns the outputs as they are kept: another process's where that came first.
-        """
-        from safetensors.numpy import save
-
-        new = {
-            key: {name: np.ascontiguousarray(array) for name, array in output.items()}
-            for key, output in outputs.items()
-        }
+    def add_outputs(self, model: str, outputs: Mapping[str, ModelOutput]) -> dict[str, ModelOutput]:
+        """Store outputs of a model by image key; return them as `add_pictures` does."""
+        keys = {picture: output_key(picture, model) for picture in outputs}
         rows = [
-            (output_key(key, model), key, model, *usage(save(output)))
-            for key, output in new.items()
+            (keys[picture], picture, model, *usage(encode_output(output)))
+            for picture, output in outputs.items()
         ]
-        return new if self._insert(OUTPUTS, rows) else new | self.outputs(model, new)
+        return self._add(OUTPUTS, rows, outputs, keys)
 
     def texts(self, model: str, prompts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """Return the stored embeddings ``float32 [d]`` of a model by prompt."""
-        found = {prompt: self._content(TEXTS, text_key(model, prompt)) for prompt in prompts}
-        return {p: np.frombuffer(b, np.float32) for p, b in found.items() if b is not None}
+        return self._load(TEXTS, {prompt: text_key(model, prompt) for prompt in prompts})
 
     def add_texts(
         self, model: str, embeddings: Mapping[str, NDArray[np.float32]]
     ) -> dict[str, NDArray[np.float32]]:
-        """Store text embeddings ``float32 [d]`` by prompt.
-
-        Returns the embeddings as they are kept: another process's where that came first.
-        """
+        """Store text embeddings ``float32 [d]`` by prompt; return them as `add_pictures` does."""
         new = {prompt: embedding.astype(np.float32) for prompt, embedding in embeddings.items()}
+        keys = {prompt: text_key(model, prompt) for prompt in new}
         rows = [
-            (text_key(model, prompt), model, prompt, *usage(embedding.tobytes()))
+            (keys[prompt], model, prompt, *usage(embedding.tobytes()))
             for prompt, embedding in new.items()
         ]
-        return new if self._insert(TEXTS, rows) else new | self.texts(model, new)
+        return self._add(TEXTS, rows, new, keys)
 
     def failures(self, keys: Iterable[str]) -> dict[str, FailedImage]:
         """Return those of these images (keys) that their generator will never give."""
-        from safetensors.numpy import load
-
-        contents = {key: self._content(FAILURES, key) for key in keys}
-        found = {key: load(content) for key, content in contents.items() if content is not None}
-        return {
-            key: FailedImage(kept["reason"].tobytes().decode(), tuple(kept["shape"].tolist()))
-            for key, kept in found.items()
-        }
+        return self._load(FAILURES, {key: key for key in keys})
 
     def add_failures(self, generator: str, failed: Mapping[str, FailedImage]) -> None:
         """Store which images (keys) a generator (a fingerprint) will never give, and why."""
-        from safetensors.numpy import save
+        rows = [(key, generator, *usage(encode_failure(each))) for key, each in failed.items()]
+        self._insert(FAILURES, rows)
 
-        contents = {
-            key: save(
-                {
-                    "reason": np.frombuffer(image.reason.encode(), np.uint8),
-                    "shape": np.array(image.shape, np.int64),
-                }
-            )
-            for key, image in failed.items()
-        }
-        self._insert(FAILURES, [(key, generator, *usage(c)) for key, c in contents.items()])
+    def _load(self, table: str, keys: Mapping[Name, str]) -> dict[Name, Any]:
+        """Return by name what is stored under the name's key."""
+        found = {name: self._content(table, key) for name, key in keys.items()}
+        try:
+            return {name: decode(table, blob) for name, blob in found.items() if blob is not None}
+        except ValueError as error:
+            raise StoreError(
+                f"a row of {table!r} in the store {self.path} is damaged ({error}). Copy the sound"
+                f" rows with: rldf store salvage {self.path} --out NEW; or {CHOOSE_ANOTHER}"
+            ) from error
+
+    def _add(
+        self, table: str, rows: Sequence[Row], new: Mapping[Name, Value], keys: Mapping[Name, str]
+    ) -> dict[Name, Value]:
+        """Insert rows; return by name what is stored: another process's where that came first."""
+        return dict(new) if self._insert(table, rows) else {**new, **self._load(table, keys)}
 
     def _content(self, table: str, key: str) -> bytes | None:
         """What a row holds, in the file or else in memory; notes that it is in use."""
@@ -306,12 +278,6 @@ class Store:
         for table, keys in self._touched.items():
             touch(connection, table, keys)
             keys.clear()
-
-    def _damaged(self, what: str, error: Exception) -> StoreError:
-        return StoreError(
-            f"{what} in the store {self.path} is damaged ({error}). Copy its sound rows with: rldf"
-            f" store salvage {self.path} --out NEW; or {CHOOSE_ANOTHER}"
-        )
 
     def _keep_in_memory(self, error: sqlite3.OperationalError) -> None:
         if self._memory is None:
