@@ -184,18 +184,15 @@ class ImagesApiGenerator:
         import openai
 
         model = self.settings.model
-        has_format = model.startswith(_WITHOUT_RESPONSE_FORMAT)
-        form = {"output_format": "png"} if has_format else {"response_format": "b64_json"}
+        is_png = model.startswith(_WITHOUT_RESPONSE_FORMAT)
+        options: dict[str, Any] = {
+            **({"output_format": "png"} if is_png else {"response_format": "b64_json"}),
+            "size": self._size or openai.omit,
+            "quality": self.settings.quality or openai.omit,
+            "extra_body": {"seed": seed} if self._sends_seed else None,
+        }
         try:
-            reply = client.images.generate(
-                prompt=prompt,
-                n=1,
-                model=model,
-                size=self._size or openai.omit,
-                quality=self.settings.quality or openai.omit,
-                extra_body={"seed": seed} if self._sends_seed else None,
-                **form,
-            )
+            reply = client.images.generate(prompt=prompt, n=1, model=model, **options)
         except (openai.OpenAIError, ValueError) as error:
             reason = filter_reason(error)
             if reason is None:

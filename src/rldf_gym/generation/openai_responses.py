@@ -68,8 +68,9 @@ def read_image(reply: Any, name: str, size: str | None) -> Image:
     from PIL import Image as PillowImage
 
     data = getattr(reply, "data", None)
-    content = getattr(data[0], "b64_json", None) if isinstance(data, list) and data else None
-    if not content or len(data) != 1:
+    is_one = isinstance(data, list) and len(data) == 1
+    content = getattr(data[0], "b64_json", None) if data and is_one else None
+    if not content:
         raise GenerationError(
             f"{name!r}: the reply does not have one image in base64 (b64_json); a server that sends"
             " an address (url) instead is not supported"

@@ -73,7 +73,7 @@ class PipelineFiles:
             try:
                 parts = self._left_out()
                 if vae is not None:
-                    parts["vae"] = diffusers.AutoModel.from_pretrained(vae, **loading)
+                    parts["vae"] = diffusers.AutoModel.from_pretrained(str(vae), **loading)
                 pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
                     model, **_variant(preset), **parts, **loading
                 )

@@ -38,7 +38,8 @@ def encode_output(output: Mapping[str, NDArray[Any]]) -> bytes:
     """Return a model's output as safetensors."""
     from safetensors.numpy import save
 
-    return save({name: np.ascontiguousarray(array) for name, array in output.items()})
+    content: bytes = save({name: np.ascontiguousarray(array) for name, array in output.items()})
+    return content
 
 
 def encode_failure(failed: FailedImage) -> bytes:
@@ -71,7 +72,8 @@ def _decode_image(content: bytes) -> Image:
 def _decode_output(content: bytes) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load
 
-    return load(content)
+    arrays: dict[str, NDArray[Any]] = load(content)
+    return arrays
 
 
 def _decode_text(content: bytes) -> NDArray[np.float32]:
