@@ -29,6 +29,8 @@ ARGUMENTS = [
     {"reward": "partial_semantic"},
     {"reward": "clip"},
     {"action_mode": "joint"},
+    {"action_mode": "jump"},
+    {"action_mode": "tree"},
     {"stop_at": "match"},
     {"stop_at": None},
     {"render_mode": "rgb_array"},

@@ -140,10 +140,16 @@ def test_every_shipped_grammar_for_the_embedded_models_has_an_id(name, tmp_path)
 def test_keys_move_along_the_axes_in_both_directions(action_mode):
     env = make(action_mode=action_mode)
     keys = env.unwrapped.get_keys_to_action()
-    assert "".join(keys) == "qawsedrf"
+    assert "".join(keys) == "aqswdefr"
     env.reset(options={"state": [0, 5, 1, 3]})
     assert env.step(keys["w"])[0].tolist() == [0, 6, 1, 3]
     assert env.step(keys["f"])[0].tolist() == [0, 6, 1, 2]
+
+
+def test_keys_move_at_every_level_of_a_tree_and_jumps_have_none():
+    keys = make(action_mode="tree").unwrapped.get_keys_to_action()
+    assert "".join(keys) == "aqswdefrgthy"
+    assert make(action_mode="jump").unwrapped.get_keys_to_action() == {}
 
 
 def test_a_vector_environment_names_its_autoreset_mode():

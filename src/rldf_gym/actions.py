@@ -1,8 +1,13 @@
-"""Action modes: one step along one axis, or one step along every axis at once."""
+"""Action modes: what an action does to a state.
 
-from collections.abc import Iterable, Mapping
+Modes "axis", "jump" and "tree" change one axis at a time: by one value, to any value, or along the
+axis's vocabulary tree. Mode "joint" moves along every axis at once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from gymnasium import spaces
@@ -10,134 +15,287 @@ from gymnasium.error import InvalidAction
 from numpy.typing import ArrayLike, NDArray
 
 from rldf_gym.errors import RLDFError
+from rldf_gym.grammar import Axis, Tree
 
 DOWN = 0
 UP = 1
-"""Directions of ``action_mode="axis"``: to the value before, to the value after.
+"""Directions of modes "axis" and "tree": to what comes before, to what comes after.
 
-``action_mode="joint"`` has a third choice between them: 0 is down, 1 is stay, 2 is up.
+Mode "joint" has a third choice between them: 0 is down, 1 is stay, 2 is up.
 """
 
 _STAY = 1
 
+Labels = NDArray[np.int64]
 
-class ActionMode(Protocol):
-    """Turns an action into moves."""
 
-    @property
-    def space(self) -> "spaces.MultiDiscrete[np.int64]":
-        """The actions."""
-        ...
+class ActionMode(ABC):
+    """Applies actions to states.
 
-    def encode(self, axis: int, change: int) -> NDArray[np.int64]:
-        """Return the action that moves along one axis by -1 or +1, and nothing else."""
-        ...
+    Attributes:
+        space: the actions, Discrete or MultiDiscrete.
+        opposites: pairs of actions, down and up: one for every axis, in mode "tree" one for every
+            level of every axis, in mode "jump" none.
+    """
 
-    def decode(self, action: Any) -> Iterable[tuple[int, int]]:
-        """Return the moves of an action: pairs (axis, -1 or +1).
+    space: spaces.Space[Any]
+    opposites: Sequence[tuple[Any, Any]] = ()
+
+    @abstractmethod
+    def decode(self, action: Any, labels: Sequence[int]) -> Iterable[tuple[int, int]]:
+        """Return what an action changes in a state ``[n_axes]``: pairs (axis, new label).
 
         Raises:
             InvalidAction: the action is not in the space.
         """
-        ...
 
-    def decode_batch(self, actions: ArrayLike) -> NDArray[np.int64]:
-        """Return the moves of actions ``[n, len(space)]``: int64 ``[n, n_axes]``, -1, 0 or +1.
+    @abstractmethod
+    def apply(self, actions: ArrayLike, states: Labels) -> Labels:
+        """Return where actions ``[n, ...]`` lead from states: a new array int64 ``[n, n_axes]``.
 
         Raises:
-            InvalidAction: one of the actions is not in the space.
+            InvalidAction: one of the actions is not in the space, or there are not ``n``.
         """
-        ...
+
+    @property
+    def masked(self) -> bool:
+        """Whether the actions are numbers, so that each is valid in a state or not."""
+        return isinstance(self.space, spaces.Discrete)
+
+    def masks(self, states: Labels) -> NDArray[np.int8]:
+        """Return 1 for each action that changes the state: int8 ``[n, n_actions]``.
+
+        Raises:
+            RLDFError: the actions are not Discrete.
+        """
+        raise RLDFError(
+            f"action masks are for Discrete actions, these are {self.space}: use"
+            ' action_mode="jump" or "tree"'
+        )
 
 
-class AxisMode:
+class _OneAxisMode(ActionMode):
+    """Numbered actions that change one axis each.
+
+    Args:
+        space: the actions.
+        axes: which axis each action changes, ``[n_actions]``.
+    """
+
+    def __init__(self, space: spaces.Space[Any], axes: Sequence[int]) -> None:
+        self.space = space
+        self._axis_of = axes
+        self._axes = np.array(axes, np.int64)
+
+    @abstractmethod
+    def _target(self, number: int, label: int) -> int:
+        """Return the new label of the action's axis."""
+
+    @abstractmethod
+    def _targets(self, numbers: Labels, labels: Labels) -> Labels:
+        """Return the same for arrays of one shape."""
+
+    def _number(self, action: Any) -> int | None:
+        """Return the number of an action, None for one outside the space."""
+        array = action if isinstance(action, np.ndarray | np.generic) else np.asarray(action)
+        if array.ndim or array.dtype.kind not in "iu":
+            return None
+        number = int(array)
+        return number if 0 <= number < len(self._axis_of) else None
+
+    def _numbers(self, actions: ArrayLike) -> Labels | None:
+        """Return the numbers ``[n]`` of actions ``[n]``, None if one is outside the space."""
+        array = np.asarray(actions)
+        outside = array.ndim != 1 or array.dtype.kind not in "iu"
+        if outside or array.min(initial=0) < 0 or array.max(initial=0) >= len(self._axis_of):
+            return None
+        return array.astype(np.int64, copy=False)
+
+    def decode(self, action: Any, labels: Sequence[int]) -> Iterable[tuple[int, int]]:
+        """Return the one change."""
+        number = self._number(action)
+        if number is None:
+            raise invalid_action(action, self.space)
+        axis = self._axis_of[number]
+        return ((axis, self._target(number, labels[axis])),)
+
+    def apply(self, actions: ArrayLike, states: Labels) -> Labels:
+        """Return states that differ on one axis, or not at all."""
+        numbers = self._numbers(actions)
+        if numbers is None or len(numbers) != len(states):
+            raise invalid_action(actions, self.space)
+        rows, axes = np.arange(len(states)), self._axes[numbers]
+        moved = states.copy()
+        moved[rows, axes] = self._targets(numbers, states[rows, axes])
+        return moved
+
+    def masks(self, states: Labels) -> NDArray[np.int8]:
+        """Return 1 for each action that changes the state: int8 ``[n, n_actions]``.
+
+        Raises:
+            RLDFError: the actions are not Discrete.
+        """
+        if not self.masked:
+            return super().masks(states)
+        labels = states[:, self._axes]
+        numbers = np.broadcast_to(np.arange(len(self._axes)), labels.shape)
+        changes: NDArray[np.bool_] = self._targets(numbers, labels) != labels
+        return changes.astype(np.int8)
+
+
+class JumpMode(_OneAxisMode):
+    """``Discrete(sum of the axes' sizes)``: set an axis to a value.
+
+    The actions are numbered axis by axis: first all values of axis 0, then those of axis 1.
+    """
+
+    def __init__(self, axes: Sequence[Axis]) -> None:
+        self._values = [label for axis in axes for label in range(len(axis))]
+        owners = [number for number, axis in enumerate(axes) for _ in range(len(axis))]
+        super().__init__(spaces.Discrete(len(owners)), owners)
+        self._value_array = np.array(self._values, np.int64)
+
+    def _target(self, number: int, label: int) -> int:
+        return self._values[number]
+
+    def _targets(self, numbers: Labels, labels: Labels) -> Labels:
+        return self._value_array[numbers]
+
+
+class _SiblingMode(_OneAxisMode):
+    """Actions in pairs, down and up, one pair for every level of every axis.
+
+    Args:
+        space: the actions.
+        levels: for every axis, its levels from the top: the new labels int64 ``[2, n_values]``
+            after a move down and after a move up.
+    """
+
+    def __init__(self, space: spaces.Space[Any], levels: Sequence[Sequence[Labels]]) -> None:
+        rows = [row for axis in levels for level in axis for row in level]
+        super().__init__(space, [n for n, axis in enumerate(levels) for _ in range(2 * len(axis))])
+        self._rows: list[list[int]] = [row.tolist() for row in rows]
+        self._table = np.zeros((len(rows), max(map(len, rows))), np.int64)
+        for number, row in enumerate(rows):
+            self._table[number, : len(row)] = row
+
+    def _target(self, number: int, label: int) -> int:
+        return self._rows[number][label]
+
+    def _targets(self, numbers: Labels, labels: Labels) -> Labels:
+        return self._table[numbers, labels]
+
+
+class AxisMode(_SiblingMode):
     """``MultiDiscrete([n_axes, 2])``: which axis, and `DOWN` or `UP`; the gridworld's moves."""
 
-    def __init__(self, n_axes: int) -> None:
-        self.space = spaces.MultiDiscrete([n_axes, 2])
-        self._sizes = (n_axes, 2)
-        steps = np.array([-1, 1], np.int64)
-        self._changes = np.kron(np.eye(n_axes, dtype=np.int64), steps[:, np.newaxis])
-        self._moves: dict[tuple[int, ...], tuple[tuple[int, int]]] = {
-            (axis, direction): ((axis, 2 * direction - 1),)
-            for axis in range(n_axes)
-            for direction in (DOWN, UP)
-        }
+    def __init__(self, axes: Sequence[Axis]) -> None:
+        space = spaces.MultiDiscrete([len(axes), 2])
+        super().__init__(space, [_levels(tuple(range(len(axis))), len(axis)) for axis in axes])
+        pairs = list(np.ndindex(len(axes), 2))
+        self._sizes = (len(axes), 2)
+        self._number_of = {pair: number for number, pair in enumerate(pairs)}
+        actions = [np.array(pair, np.int64) for pair in pairs]
+        self.opposites = list(zip(actions[::2], actions[1::2], strict=True))
 
-    def encode(self, axis: int, change: int) -> NDArray[np.int64]:
-        """Return axis and direction."""
-        return np.array([axis, UP if change > 0 else DOWN], np.int64)
-
-    def decode(self, action: Any) -> Iterable[tuple[int, int]]:
-        """Return the one move."""
+    def _number(self, action: Any) -> int | None:
         array = action if isinstance(action, np.ndarray) else np.asarray(action)
-        if array.ndim == 1 and array.dtype.kind in "iu":
-            found = self._moves.get(tuple(array.tolist()))
-            if found is not None:
-                return found
-        raise invalid_action(action, self.space)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            return None
+        return self._number_of.get(tuple(array.tolist()))
 
-    def decode_batch(self, actions: ArrayLike) -> NDArray[np.int64]:
-        """Return moves along one axis each."""
-        array = _integers(actions, self.space)
+    def _numbers(self, actions: ArrayLike) -> Labels | None:
+        array = np.asarray(actions)
+        if array.ndim != 2 or array.shape[1] != 2 or array.dtype.kind not in "iu":
+            return None
         try:
-            numbers = np.ravel_multi_index((array[:, 0], array[:, 1]), self._sizes)
-        except ValueError as error:
-            raise invalid_action(actions, self.space) from error
-        changes: NDArray[np.int64] = self._changes.take(numbers, axis=0)
-        return changes
+            numbers: Labels = np.ravel_multi_index(tuple(array.T), self._sizes)
+        except ValueError:
+            return None
+        return numbers
 
 
-class JointMode:
+class TreeMode(_SiblingMode):
+    """``Discrete``: an axis, a level of its vocabulary tree, and `DOWN` or `UP`, numbered so.
+
+    The parts of an axis, and of every group, are words and groups. At level 0 a move leads from
+    one part of the axis to the part before or after it, at level 1 from one part of such a group
+    to the next, and so on. The state is a word always: a move to a group leads to its first word,
+    and a move at a deeper level then chooses inside the group. From the first word of a part, the
+    opposite move leads back. A move beyond the first or last part, or at a level below the word,
+    changes nothing.
+
+    An axis without groups has level 0 alone: its moves are those of mode "axis".
+    """
+
+    def __init__(self, axes: Sequence[Axis]) -> None:
+        levels = [_levels(axis.tree, len(axis)) for axis in axes]
+        n_actions = 2 * sum(map(len, levels))
+        super().__init__(spaces.Discrete(n_actions), levels)
+        self.opposites = [(number, number + 1) for number in range(0, n_actions, 2)]
+
+
+def _levels(tree: tuple[Tree, ...], size: int) -> list[Labels]:
+    """Return the moves at every level of an axis's tree, from the top: int64 ``[2, size]`` each."""
+    levels = [np.tile(np.arange(size), (2, 1)) for _ in range(_depth(tree))]
+
+    def fill(parts: tuple[Tree, ...], depth: int, start: int) -> int:
+        """Fill in the moves between the parts of a group, and below; return where it ends."""
+        ends = [start]
+        for part in parts:
+            end = ends[-1] + 1 if isinstance(part, int) else fill(part, depth + 1, ends[-1])
+            ends.append(end)
+        for before, middle, after in zip(ends, ends[1:], ends[2:], strict=False):
+            levels[depth][UP, before:middle] = middle
+            levels[depth][DOWN, middle:after] = before
+        return ends[-1]
+
+    fill(tree, 0, 0)
+    return levels
+
+
+def _depth(tree: Tree) -> int:
+    return 1 + max(map(_depth, tree)) if isinstance(tree, tuple) else 0
+
+
+class JointMode(ActionMode):
     """``MultiDiscrete([3] * n_axes)``: down, stay or up on every axis at once."""
 
-    def __init__(self, n_axes: int) -> None:
-        self.space = spaces.MultiDiscrete([3] * n_axes)
-        self._n_axes = n_axes
+    def __init__(self, axes: Sequence[Axis]) -> None:
+        self.space = spaces.MultiDiscrete([3] * len(axes))
+        self._highest = np.array([len(axis) - 1 for axis in axes])
+        moves = _STAY + np.kron(np.eye(len(axes), dtype=np.int64), [[-1], [1]])
+        self.opposites = list(zip(moves[::2], moves[1::2], strict=True))
 
-    def encode(self, axis: int, change: int) -> NDArray[np.int64]:
-        """Return an action that stays on every other axis."""
-        action = np.full(self._n_axes, _STAY, np.int64)
-        action[axis] += change
-        return action
+    def decode(self, action: Any, labels: Sequence[int]) -> Iterable[tuple[int, int]]:
+        """Return the new label of every axis."""
+        return enumerate(self.apply([action], np.array([labels]))[0].tolist())
 
-    def decode(self, action: Any) -> Iterable[tuple[int, int]]:
-        """Return a move for every axis that does not stay."""
-        [changes] = self.decode_batch([action]).tolist()
-        return [(axis, change) for axis, change in enumerate(changes) if change]
-
-    def decode_batch(self, actions: ArrayLike) -> NDArray[np.int64]:
-        """Return moves along any number of axes each."""
-        array = _integers(actions, self.space)
-        if array.min(initial=0) < 0 or array.max(initial=2) > 2:
+    def apply(self, actions: ArrayLike, states: Labels) -> Labels:
+        """Return states that differ on any number of axes."""
+        array = np.asarray(actions)
+        inside = array.shape == states.shape and array.dtype.kind in "iu"
+        if not inside or array.min(initial=0) < 0 or array.max(initial=2) > 2:
             raise invalid_action(actions, self.space)
-        changes: NDArray[np.int64] = array.astype(np.int64) - _STAY
-        return changes
+        moved: Labels = np.clip(states + array - _STAY, 0, self._highest)
+        return moved
 
 
-ACTION_MODES: Mapping[str, type[AxisMode | JointMode]] = MappingProxyType(
-    {"axis": AxisMode, "joint": JointMode}
+ACTION_MODES: Mapping[str, Callable[[Sequence[Axis]], ActionMode]] = MappingProxyType(
+    {"axis": AxisMode, "joint": JointMode, "jump": JumpMode, "tree": TreeMode}
 )
 """The action modes that ``gym.make("RLDF-v0", action_mode=...)`` knows by name."""
 
 
-def make_action_mode(name: str, n_axes: int) -> ActionMode:
-    """Return the action mode of that name for a grammar with so many axes.
+def make_action_mode(name: str, axes: Sequence[Axis]) -> ActionMode:
+    """Return the action mode of that name for a grammar's axes.
 
     Raises:
         RLDFError: unknown name; the message lists the known ones.
     """
     if name not in ACTION_MODES:
         raise RLDFError(f"unknown action_mode {name!r}; known: {', '.join(ACTION_MODES)}")
-    return ACTION_MODES[name](n_axes)
-
-
-def _integers(actions: ArrayLike, space: "spaces.MultiDiscrete[Any]") -> NDArray[np.integer[Any]]:
-    """Return the same actions as an integer array ``[n, len(space)]``."""
-    array = np.asarray(actions)
-    if array.ndim != 2 or array.shape[1] != len(space.nvec) or array.dtype.kind not in "iu":
-        raise invalid_action(actions, space)
-    return array
+    return ACTION_MODES[name](axes)
 
 
 def invalid_action(action: Any, space: spaces.Space[Any]) -> InvalidAction:

@@ -9,17 +9,18 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from rldf_gym.factory import METADATA, check_render_mode, check_reset_options, make_task
-from rldf_gym.goal import Goal, infer_goal
+from rldf_gym.goal import Goal
 from rldf_gym.json_spec import JSONSpec
 from rldf_gym.rendering import text_frame
 from rldf_gym.state_table import Visit
 
 State = NDArray[np.int64]
+Action = int | np.integer[Any] | NDArray[np.int64]
 
 _KEYS = ("qwertyuiop", "asdfghjkl;")
 
 
-class RLDFEnv(gym.Env[State, State]):
+class RLDFEnv(gym.Env[State, Action]):
     """A gridworld of prompts, where every cell is a picture (paper, section 3).
 
     ## Description
@@ -45,6 +46,20 @@ class RLDFEnv(gym.Env[State, State]):
     Moves beyond either end of an axis stay at the end. Neighbouring values have similar meanings,
     as far as the grammar's author ordered them so (semantic locality, paper Fig. 3). For
     algorithms that need a Discrete space there is ``rldf_gym.wrappers.FlattenAction``.
+
+    Two modes are for axes with hundreds of values. Both have Discrete actions and
+    ``info["action_mask"]``.
+
+    With ``action_mode="jump"``, a `Discrete(sum of the axes' sizes)`: set an axis to a value. The
+    actions are numbered axis by axis, so that any state is `n_axes` actions away.
+
+    With ``action_mode="tree"``, a `Discrete`: for every axis, for every level of its vocabulary
+    tree (the grammar's nested rules) from the top, two actions, down and up. At level 0 a move
+    leads from one part of the axis to the part before or after it, at level 1 from one part of
+    such a group to the next, and so on. A state is always a word: a move to a group leads to the
+    group's first word, and moves at deeper levels choose inside the group. In the noun axis of
+    "world", 1,203 words, two words are 8 moves apart on average. An axis without groups has the
+    two moves of "axis".
 
     ## Observation Space
     A `MultiDiscrete` with one entry for every axis of the grammar, int64: the state, one label
@@ -88,6 +103,9 @@ class RLDFEnv(gym.Env[State, State]):
     - "at_goal" - whether the state is the goal state.
     - "generations" - images generated so far by this environment: those not found in the store.
     - "states_seen" - distinct states visited so far: the generations with an empty store.
+    - "action_mask" - int8 `[n_actions]`, with "jump" and "tree" only: 1 for each action that
+      leads to another state. Also returned by ``env.unwrapped.action_masks()``, which
+      sb3-contrib's MaskablePPO calls.
 
     `render()` returns the image itself: uint8 `[H, W, 3]` with ``render_mode`` None or
     "rgb_array", a text with "ansi". The goal is ``env.unwrapped.goal``, with ``state``,
@@ -145,16 +163,14 @@ class RLDFEnv(gym.Env[State, State]):
         check_render_mode(render_mode)
         self.render_mode = render_mode
         task = make_task(**arguments)
-        self.evaluator, self.goal, self._table = task.evaluator, task.goal, task.table
-        self._mode = task.action_mode
+        self.evaluator, self._table, self._mode = task.evaluator, task.table, task.action_mode
         self.grammar = self.evaluator.grammar
         self.observation_space = self.grammar.observation_space
         self.action_space = self._mode.space
-        self._sizes: list[int] = self.grammar.nvec.tolist()
         self._strides: list[int] = self.grammar.strides.tolist()
         self._here: Visit | None = None
 
-    def step(self, action: State) -> tuple[State, float, bool, bool, dict[str, Any]]:
+    def step(self, action: Action) -> tuple[State, float, bool, bool, dict[str, Any]]:
         """Move to another state, and evaluate its image.
 
         Args:
@@ -171,9 +187,8 @@ class RLDFEnv(gym.Env[State, State]):
         if here is None:
             raise ResetNeeded("call reset() before step()")
         index, labels = here.index, here.labels
-        for axis, change in self._mode.decode(action):
-            if 0 <= labels[axis] + change < self._sizes[axis]:
-                index += change * self._strides[axis]
+        for axis, label in self._mode.decode(action, labels):
+            index += (label - labels[axis]) * self._strides[axis]
         visit = self._table.visits.get(index)
         if visit is None:
             [row] = self._table.rows(np.array([index]))
@@ -197,17 +212,11 @@ class RLDFEnv(gym.Env[State, State]):
         """
         options = check_reset_options(options, "state", "target")
         chosen = self.grammar.index(options["state"]) if "state" in options else None
-        goal = infer_goal(self.evaluator, options["target"]) if "target" in options else self.goal
-        super().reset(seed=seed)
-        before = self.goal
-        self._set_goal(goal)
-        try:
-            index = self._random_start() if chosen is None else chosen
+        with self._table.goal_for(options):
+            super().reset(seed=seed)
+            index = self._table.random_start(self.np_random) if chosen is None else chosen
             [row] = self._table.rows(np.array([index]))
             self._here = here = self._table.visit(index, row)
-        except BaseException:
-            self._set_goal(before)
-            raise
         return here.state.copy(), self._info(here)
 
     def render(self) -> Any:
@@ -227,16 +236,34 @@ class RLDFEnv(gym.Env[State, State]):
         """Close the store's file."""
         self.evaluator.store.close()
 
-    def get_keys_to_action(self) -> dict[str, State]:
+    def get_keys_to_action(self) -> dict[str, Any]:
         """Return keys for ``gymnasium.utils.play.play(env, wait_on_player=True)``.
 
-        Keys q, w, e, ... move along axis 0, 1, 2, ... up, the keys below (a, s, d, ...) down.
+        Keys q, w, e, ... move along axis 0, 1, 2, ... up, the keys below (a, s, d, ...) down. With
+        ``action_mode="tree"``, each level of an axis has keys of its own, from the top. "jump" has
+        more actions than a keyboard has keys, and has none.
         """
-        keys: dict[str, State] = {}
-        for axis, (up, down) in enumerate(zip(*_KEYS, strict=True)):
-            if axis < self.grammar.n_axes:
-                keys[up], keys[down] = self._mode.encode(axis, +1), self._mode.encode(axis, -1)
+        keys: dict[str, Any] = {}
+        for up, down, opposites in zip(*_KEYS, self._mode.opposites, strict=False):
+            keys[down], keys[up] = opposites
         return keys
+
+    def action_masks(self) -> NDArray[np.int8]:
+        """Return ``info["action_mask"]`` of the state, as sb3-contrib's MaskablePPO asks for it.
+
+        Raises:
+            ResetNeeded: there was no `reset` yet.
+            RLDFError: the actions are not Discrete.
+        """
+        if self._here is None:
+            raise ResetNeeded("call reset() before action_masks()")
+        mask: NDArray[np.int8] = self._mode.masks(self._here.state[np.newaxis])[0]
+        return mask
+
+    @property
+    def goal(self) -> Goal:
+        """What the target means."""
+        return self._table.goal
 
     def __repr__(self) -> str:
         generator, goal = self.evaluator.generator.name, self.goal.prompt
@@ -251,20 +278,13 @@ class RLDFEnv(gym.Env[State, State]):
     def spec(self, spec: EnvSpec | None) -> None:
         self._spec = JSONSpec.of(spec)
 
-    def _set_goal(self, goal: Goal) -> None:
-        if goal is not self.goal:
-            self._table.set_goal(goal)
-            self.goal = goal
-
     def _info(self, visit: Visit) -> dict[str, Any]:
         info = visit.info.copy()
         info["values"] = visit.values.copy()
         info["confidence"] = visit.confidence.copy()
         info["embedding"] = visit.embedding.copy()
+        if self._mode.masked:
+            info["action_mask"] = self._mode.masks(visit.state[np.newaxis])[0]
         info["generations"] = self.evaluator.counts.generations
         info["states_seen"] = self._table.n_visited
         return info
-
-    def _random_start(self) -> int:
-        index = int(self.np_random.integers(self.grammar.n_states - 1))
-        return index + (index >= self.grammar.index(self.goal.state))

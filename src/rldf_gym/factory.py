@@ -15,7 +15,7 @@ from rldf_gym.actions import ActionMode, make_action_mode
 from rldf_gym.errors import RLDFError
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator, HasPerception, make_generator
-from rldf_gym.goal import Goal, Target, infer_goal, load_picture
+from rldf_gym.goal import Target, infer_goal, load_picture
 from rldf_gym.grammar import Grammar, load_grammar
 from rldf_gym.perception import Perception, make_perception
 from rldf_gym.rewards import DEFAULT_REWARD, Reward, resolve_reward
@@ -34,14 +34,12 @@ class Task:
 
     Attributes:
         evaluator: turns states into images and readings.
-        action_mode: turns actions into moves.
-        goal: what the target means.
-        table: the visited states.
+        action_mode: applies actions to states.
+        table: the visited states, and the goal.
     """
 
     evaluator: StateEvaluator
     action_mode: ActionMode
-    goal: Goal
     table: StateTable
 
 
@@ -67,7 +65,7 @@ def make_task(
     check_stop_at(stop_at)
     function = None if reward is None else resolve_reward(reward)
     compiled = load_grammar(grammar)
-    mode = make_action_mode(action_mode, compiled.n_axes)
+    mode = make_action_mode(action_mode, compiled.axes)
     picture = load_picture(target)
     evaluator = make_evaluator(
         compiled,
@@ -80,7 +78,7 @@ def make_task(
         generator_kwargs,
     )
     goal = infer_goal(evaluator, picture)
-    return Task(evaluator, mode, goal, StateTable(evaluator, goal, function, stop_at))
+    return Task(evaluator, mode, StateTable(evaluator, goal, function, stop_at))
 
 
 def make_evaluator(

@@ -5,7 +5,8 @@ reading, information, reward and end. A row is computed at a state's first visit
 cache of readings in memory, and it is bounded: a full table is emptied, and the store is read anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Protocol
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from rldf_gym.errors import RLDFError
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.goal import Goal
+from rldf_gym.goal import Goal, infer_goal
 from rldf_gym.perception import Readings
 from rldf_gym.rewards import (
     RewardFunction,
@@ -109,6 +110,7 @@ class StateTable:
             RLDFError: an unknown stop condition, or a reward that does not work for the goal.
         """
         self.goal = goal
+        self._goal_index = evaluator.grammar.index(goal.state)
         self._evaluator = evaluator
         self._reward = reward
         self._stops = check_stop_at(stop_at)
@@ -168,17 +170,37 @@ class StateTable:
         )
         return visit
 
-    def set_goal(self, goal: Goal) -> None:
-        """Compute everything for another goal from now on.
+    def random_start(self, random: np.random.Generator) -> int:
+        """Return the number of a random state, any but the goal with equal chances."""
+        index = int(random.integers(self._evaluator.grammar.n_states - 1))
+        return index + (index >= self._goal_index)
+
+    @contextmanager
+    def goal_for(self, options: Mapping[str, Any]) -> Iterator[None]:
+        """Compute everything for the target among the options of a reset, if there is one.
+
+        If the reset fails, the goal before it is the goal again.
 
         Raises:
+            TargetError: the target cannot be used.
             RewardError: the reward does not work for this goal; nothing has changed.
         """
+        before = self.goal
+        if "target" in options:
+            self._set_goal(infer_goal(self._evaluator, options["target"]))
+        try:
+            yield
+        except BaseException:
+            if self.goal is not before:
+                self._set_goal(before)
+            raise
+
+    def _set_goal(self, goal: Goal) -> None:
         columns = {name: column[1 : self._n_rows] for name, column in self._columns.items()}
         if self._n_rows > 1:
             readings = Readings(*(columns[name] for name in ARRAY_KEYS))
             self._write(1, self._facts(columns["state"], readings, goal))
-        self.goal = goal
+        self.goal, self._goal_index = goal, self._evaluator.grammar.index(goal.state)
         self.visits = {}
 
     def _facts(self, states: NDArray[np.int64], readings: Readings, goal: Goal) -> Columns:

@@ -142,6 +142,8 @@ class VectorReadingReward(_VectorWrapper, gym.utils.RecordConstructorArgs):
 class FlattenAction(TransformAction[Any, Any, Any]):
     """Numbers the actions of a MultiDiscrete space, for algorithms that need a Discrete one.
 
+    Discrete actions (``action_mode="jump"`` and "tree") stay as they are.
+
     Example:
         >>> import gymnasium as gym
         >>> import rldf_gym
@@ -160,7 +162,7 @@ class FlattenAction(TransformAction[Any, Any, Any]):
     """
 
     def __init__(self, env: Env) -> None:
-        """Wrap an environment whose action space is MultiDiscrete.
+        """Wrap an environment whose action space is MultiDiscrete or Discrete.
 
         Raises:
             RLDFError: another action space, or one with more than 2^63 - 1 actions.
@@ -190,7 +192,7 @@ class VectorFlattenAction(_VectorTransformAction, gym.utils.RecordConstructorArg
     """
 
     def __init__(self, env: VectorEnv) -> None:
-        """Wrap a vector environment whose sub-environments have MultiDiscrete actions.
+        """Wrap a vector environment whose sub-environments have such actions.
 
         Raises:
             RLDFError: another action space, or one with more than 2^63 - 1 actions.
@@ -209,6 +211,10 @@ class _Numbering:
     """
 
     def __init__(self, space: spaces.Space[Any], num_envs: int | None = None) -> None:
+        self._kept = isinstance(space, spaces.Discrete)
+        if isinstance(space, spaces.Discrete):
+            self.space = space
+            return
         if not isinstance(space, spaces.MultiDiscrete) or space.nvec.ndim != 1:
             raise RLDFError(f"FlattenAction numbers MultiDiscrete actions; this space is {space}")
         self._sizes = tuple(space.nvec.tolist())
@@ -226,6 +232,8 @@ class _Numbering:
             InvalidAction: one of them has no action.
         """
         array = np.asarray(numbers)
+        if self._kept:
+            return array
         if array.shape != self._shape or array.dtype.kind not in "iu":
             raise invalid_action(numbers, self.space)
         try:

@@ -11,7 +11,7 @@ Example:
     array([0, 5, 0, 0])
 """
 
-from rldf_gym.grammar.axes import ROLES, Axis, Role
+from rldf_gym.grammar.axes import ROLES, Axis, Role, Tree
 from rldf_gym.grammar.faults import GrammarError, GrammarWarning
 from rldf_gym.grammar.files import load_grammar, shipped_grammars
 from rldf_gym.grammar.grammar import Grammar, compile_grammar
@@ -30,6 +30,7 @@ __all__ = [
     "GrammarWarning",
     "Locality",
     "Role",
+    "Tree",
     "compile_grammar",
     "load_grammar",
     "order_correlation",

@@ -1,11 +1,17 @@
 """The values that a compiled grammar is made of."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
 from typing import Literal, TypeAlias, get_args
 
 Role: TypeAlias = Literal["object", "count", "people", "scene", "other"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """What an axis can describe. The scene is coarse, all others are fine (paper §3, rewards)."""
+
+Tree: TypeAlias = int | tuple["Tree", ...]
+"""A vocabulary tree: a label, or the parts of a group."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,17 @@ class Axis:
 
     def __len__(self) -> int:
         return len(self.values)
+
+    @cached_property
+    def tree(self) -> tuple[Tree, ...]:
+        """The labels, nested as the rules are: ``(0, (1, (2, 3)), 4)``; a flat axis is one tuple.
+
+        A rule with a single alternative is not a group: there is nothing to choose in it.
+        """
+        parts = _parts(enumerate(self.groups))
+        while len(parts) == 1 and isinstance(parts[0], tuple):
+            parts = parts[0]
+        return parts
 
 
 @dataclass(frozen=True)
@@ -73,3 +90,15 @@ class Slot:
             ),
             groups=tuple(phrase.group for phrase in self.phrases),
         )
+
+
+def _parts(paths: Iterable[tuple[int, tuple[str, ...]]]) -> tuple[Tree, ...]:
+    """Return the parts of a group from its labels, each with its way down from there."""
+    parts: list[Tree] = []
+    for group, below in groupby(paths, key=lambda path: path[1][:1]):
+        if group:
+            inner = _parts((label, way[1:]) for label, way in below)
+            parts.append(inner if len(inner) > 1 else inner[0])
+        else:
+            parts += [label for label, _ in below]
+    return tuple(parts)

@@ -1,6 +1,6 @@
 """Where episodes start: anywhere but at the goal, from a random stream for each sub-environment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -17,9 +17,8 @@ class StartingStates:
     A stream gives the starts of a single environment with the same seed.
     """
 
-    def __init__(self, num_envs: int, n_states: int) -> None:
+    def __init__(self, num_envs: int) -> None:
         self._streams: list[tuple[np.random.Generator, int] | None] = [None] * num_envs
-        self._n_states = n_states
 
     @property
     def seeds_in_use(self) -> tuple[int, ...]:
@@ -55,12 +54,9 @@ class StartingStates:
         for number, stream in begun.items():
             self._streams[number] = stream
 
-    def draw(self, mask: NDArray[np.bool_], goal: int) -> NDArray[np.int64]:
-        """Numbers int64 ``[k]`` of starting states for the ``k`` sub-environments in the mask."""
-        most = self._n_states - 1
-        drawn = [self._stream(number)[0].integers(most) for number in np.flatnonzero(mask).tolist()]
-        indices = np.array(drawn, np.int64)
-        return indices + (indices >= goal)
+    def streams(self, mask: NDArray[np.bool_]) -> Iterator[np.random.Generator]:
+        """Yield the streams of the sub-environments in the mask ``[n]``."""
+        return (self._stream(number)[0] for number in np.flatnonzero(mask).tolist())
 
     def _stream(self, number: int) -> tuple[np.random.Generator, int]:
         stream = self._streams[number]

@@ -5,7 +5,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.error import InvalidAction, ResetNeeded
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
@@ -20,7 +20,7 @@ from rldf_gym.factory import (
     make_task,
     step_limit,
 )
-from rldf_gym.goal import Goal, infer_goal
+from rldf_gym.goal import Goal
 from rldf_gym.json_spec import JSONSpec
 from rldf_gym.rendering import text_frame
 from rldf_gym.state_table import Rows
@@ -42,8 +42,9 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     every state is known, a step is a few array lookups.
 
     ## Action Space, Observation Space
-    Those of `RLDFEnv`, batched: int64 ``[n, 2]`` (``action_mode="joint"``: ``[n, n_axes]``) and
-    int64 ``[n, n_axes]``. ``rldf_gym.wrappers.VectorFlattenAction`` numbers the actions.
+    Those of `RLDFEnv`, batched: int64 ``[n, 2]`` (``action_mode="joint"``: ``[n, n_axes]``, "jump"
+    and "tree": ``[n]``) and int64 ``[n, n_axes]``. ``rldf_gym.wrappers.VectorFlattenAction``
+    numbers the actions.
 
     ## Starting State
     Every sub-environment has a random stream for its starting states. ``reset(seed=s)`` seeds
@@ -106,17 +107,14 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         self.autoreset_mode = find_autoreset_mode(autoreset_mode)
         self.metadata = {**METADATA, "autoreset_mode": self.autoreset_mode}
         task = make_task(**arguments)
-        self.evaluator, self.goal, self._table = task.evaluator, task.goal, task.table
-        self._mode = task.action_mode
+        self.evaluator, self._table, self._mode = task.evaluator, task.table, task.action_mode
         self.grammar = self.evaluator.grammar
         self.single_observation_space = self.grammar.observation_space
         self.single_action_space = self._mode.space
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._goal_index = self.grammar.index(self.goal.state)
-        self._starts = StartingStates(num_envs, self.grammar.n_states)
+        self._starts = StartingStates(num_envs)
         self._strides = self.grammar.strides
-        self._highest = np.tile(self.grammar.nvec - 1, (num_envs, 1))
         self._states: States | None = None
         self._elapsed = np.zeros(num_envs, np.int64)
         self._none = np.zeros(num_envs, np.bool_)
@@ -185,17 +183,11 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         chosen = self._chosen(options["state"]) if "state" in options else None
         if "target" in options and not mask.all():
             raise RLDFError("a new 'target' is for all sub-environments: leave 'reset_mask'")
-        goal = infer_goal(self.evaluator, options["target"]) if "target" in options else self.goal
-        self._starts.restart(mask, seeds)
-        before = self.goal
-        self._set_goal(goal)
-        starts = self._random_starts(mask) if chosen is None else chosen[mask]
-        try:
+        with self._table.goal_for(options):
+            self._starts.restart(mask, seeds)
+            starts = self._random_starts(mask) if chosen is None else chosen[mask]
             infos = self._infos(self._table.rows(starts @ self._strides))
-        except BaseException:
-            self._set_goal(before)
-            raise
-        states = np.zeros_like(self._highest) if self._states is None else self._states.copy()
+        states = starts if self._states is None else self._states.copy()
         states[mask] = starts
         self._states, self._ended = states, self._ended & ~mask
         self._elapsed = np.where(mask, 0, self._elapsed)
@@ -212,6 +204,20 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
             return tuple(text_frame(self.grammar, state, self.goal.state) for state in states)
         return tuple(self.evaluator.picture(state) for state in states)
 
+    def action_masks(self) -> NDArray[np.int8]:
+        """Return ``infos["action_mask"]`` of the states, int8 ``[n, n_actions]``; see `RLDFEnv`.
+
+        Raises:
+            ResetNeeded: there was no `reset` yet.
+            RLDFError: the actions are not Discrete.
+        """
+        return self._mode.masks(self._current())
+
+    @property
+    def goal(self) -> Goal:
+        """What the target means."""
+        return self._table.goal
+
     @property
     def spec(self) -> EnvSpec | None:
         """How ``gym.make_vec`` made this environment."""
@@ -226,12 +232,6 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         if hasattr(self, "evaluator"):  # not where making the environment failed
             self.evaluator.store.close()
 
-    def _set_goal(self, goal: Goal) -> None:
-        if goal is not self.goal:
-            self._table.set_goal(goal)
-            self.goal = goal
-            self._goal_index = self.grammar.index(goal.state)
-
     def _current(self) -> States:
         if self._states is None:
             raise ResetNeeded("call reset() before step() or render()")
@@ -244,13 +244,7 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
                 f"the episodes of sub-environments {np.flatnonzero(self._ended).tolist()} have"
                 " ended; reset them with options={'reset_mask': ...}"
             )
-        states = self._mode.decode_batch(actions)
-        if len(states) != self.num_envs:
-            raise InvalidAction(f"{len(states)} actions for {self.num_envs} sub-environments")
-        states += here
-        np.maximum(states, 0, out=states)
-        np.minimum(states, self._highest, out=states)
-        return states
+        return self._mode.apply(actions, here)
 
     def _restart(self, states: States, rows: Rows, ended: Mask) -> Infos:
         """Start new episodes, in place, where one has ended."""
@@ -262,12 +256,14 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         return infos
 
     def _random_starts(self, mask: Mask) -> States:
-        drawn = self._starts.draw(mask, self._goal_index)
-        states: States = drawn[:, np.newaxis] // self._strides % self.grammar.nvec
+        indices = np.array([*map(self._table.random_start, self._starts.streams(mask))], np.int64)
+        states: States = indices[:, np.newaxis] // self._strides % self.grammar.nvec
         return states
 
     def _infos(self, rows: Rows) -> Infos:
         columns = self._table.information(rows)
+        if self._mode.masked:
+            columns["action_mask"] = self._mode.masks(self._table.column("state", rows))
         columns["generations"] = np.full(len(rows), self.evaluator.generations)
         columns["states_seen"] = np.full(len(rows), self._table.n_visited)
         return with_masks(columns, len(rows))
