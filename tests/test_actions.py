@@ -91,9 +91,12 @@ def test_the_mask_has_exactly_the_actions_that_change_the_state(mode, grammar, d
 
 
 @pytest.mark.parametrize("mode", ["axis", "joint"])
-def test_actions_with_components_have_no_mask(mode):
-    with pytest.raises(RLDFError, match='use action_mode="jump" or "tree"'):
-        make_action_mode(mode, NESTED.axes).masks(np.zeros((1, 2), np.int64))
+def test_no_choice_of_a_component_is_excluded(mode):
+    actions = make_action_mode(mode, NESTED.axes)
+    masks = actions.masks(np.zeros((3, 2), np.int64))
+    assert masks.tolist() == [[1] * actions.space.nvec.sum()] * 3
+    env = gym.make("RLDF-v0", action_mode=mode, **painted_arguments())
+    assert "action_mask" not in env.reset(seed=0)[1]
 
 
 def test_moves_in_a_tree_go_between_the_parts_of_a_group_and_arrive_at_the_first_word():

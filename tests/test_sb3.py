@@ -53,6 +53,16 @@ def test_a_model_learns_on_the_environment_as_it_is(name):
     assert model.action_space.contains(np.asarray(action))
 
 
+@pytest.mark.parametrize("mode", ["jump", "tree"])
+def test_maskable_ppo_takes_only_actions_that_change_the_state(mode):
+    listener = Listener()
+    model = make_model("maskable_ppo", make_env(action_mode=mode), seed=0)
+    model.learn(STEPS, callback=CallbackBridge([listener]))
+    steps = [step.transition for step in listener.steps]
+    assert len(steps) == STEPS
+    assert all((step.observation != step.next_observation).any() for step in steps)
+
+
 @EVERY_MODEL
 def test_the_same_seed_gives_the_same_run_and_the_same_network(name):
     runs = []

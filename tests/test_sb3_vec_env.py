@@ -8,12 +8,14 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
 from painted_world import PaintedGenerator, load_grammar, paint, painted_arguments
+from sb3_contrib.common.maskable.utils import get_action_masks
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor, VecNormalize
 
 from rldf_agents.errors import AgentError
+from rldf_agents.sb3 import make_model
 from rldf_agents.sb3_vec_env import SB3VecEnv
 from rldf_gym.wrappers import VectorFlattenAction
 
@@ -138,6 +140,16 @@ def test_what_is_shared_cannot_be_set_for_some():
 def test_methods_of_single_sub_environments_are_refused():
     with pytest.raises(AgentError, match="'hello'"):
         make(3).env_method("hello")
+
+
+def test_maskable_ppo_gets_the_mask_of_each_sub_environment():
+    envs = make(3, action_mode="jump")
+    envs.set_options({"state": [[0, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]]})
+    envs.reset()
+    masks = get_action_masks(envs)
+    assert masks.shape == (3, 23)
+    assert masks[:, :4].tolist() == [[0, 1, 0, 1], [1, 0, 0, 1], [0, 1, 1, 0]]
+    make_model("maskable_ppo", envs, seed=0).learn(100)
 
 
 def test_sub_environments_have_no_wrappers_of_their_own():

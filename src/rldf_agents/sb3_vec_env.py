@@ -135,7 +135,15 @@ class SB3VecEnv(VecEnv):
     def env_method(
         self, method_name: str, *method_args: Any, indices: Indices = None, **method_kwargs: Any
     ) -> list[Any]:
-        """Raise an AgentError: sub-environments have no methods."""
+        """Return what ``action_masks`` gives for each sub-environment.
+
+        Raises:
+            AgentError: for any other method: sub-environments have none of their own.
+        """
+        if method_name == "action_masks":
+            owner: Any = self._owner(method_name)
+            masks = owner.action_masks()
+            return [masks[number] for number in self._get_indices(indices)]
         raise AgentError(
             f"sub-environments have no method {method_name!r} of their own: call"
             f" envs.{method_name} of {self.envs} for all of them"

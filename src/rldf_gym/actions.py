@@ -63,15 +63,13 @@ class ActionMode(ABC):
         return isinstance(self.space, spaces.Discrete)
 
     def masks(self, states: Labels) -> NDArray[np.int8]:
-        """Return 1 for each action that changes the state: int8 ``[n, n_actions]``.
+        """Return which actions change states ``[n, n_axes]``, 1 or 0: int8 ``[n, n_actions]``.
 
-        Raises:
-            RLDFError: the actions are not Discrete.
+        Components of MultiDiscrete actions are not valid or invalid each by itself: for these, 1
+        for every choice of every component, ``[n, sum of their sizes]``.
         """
-        raise RLDFError(
-            f"action masks are for Discrete actions, these are {self.space}: use"
-            ' action_mode="jump" or "tree"'
-        )
+        assert isinstance(self.space, spaces.MultiDiscrete)
+        return np.ones((len(states), int(self.space.nvec.sum())), np.int8)
 
 
 class _OneAxisMode(ActionMode):
@@ -130,11 +128,7 @@ class _OneAxisMode(ActionMode):
         return moved
 
     def masks(self, states: Labels) -> NDArray[np.int8]:
-        """Return 1 for each action that changes the state: int8 ``[n, n_actions]``.
-
-        Raises:
-            RLDFError: the actions are not Discrete.
-        """
+        """Return which actions change the states; see `ActionMode`."""
         if not self.masked:
             return super().masks(states)
         labels = states[:, self._axes]

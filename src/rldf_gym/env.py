@@ -249,11 +249,13 @@ class RLDFEnv(gym.Env[State, Action]):
         return keys
 
     def action_masks(self) -> NDArray[np.int8]:
-        """Return ``info["action_mask"]`` of the state, as sb3-contrib's MaskablePPO asks for it.
+        """Return which actions are valid now, for sb3-contrib's MaskablePPO: int8 ``[n_actions]``.
+
+        It is ``info["action_mask"]``; for MultiDiscrete actions, 1 for every choice of every
+        component.
 
         Raises:
             ResetNeeded: there was no `reset` yet.
-            RLDFError: the actions are not Discrete.
         """
         if self._here is None:
             raise ResetNeeded("call reset() before action_masks()")

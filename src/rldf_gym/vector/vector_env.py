@@ -205,11 +205,10 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
         return tuple(self.evaluator.picture(state) for state in states)
 
     def action_masks(self) -> NDArray[np.int8]:
-        """Return ``infos["action_mask"]`` of the states, int8 ``[n, n_actions]``; see `RLDFEnv`.
+        """Return which actions are valid now, int8 ``[n, n_actions]``; see `RLDFEnv`.
 
         Raises:
             ResetNeeded: there was no `reset` yet.
-            RLDFError: the actions are not Discrete.
         """
         return self._mode.masks(self._current())
 
