@@ -89,6 +89,14 @@ def test_a_download_that_was_interrupted_is_missing_and_not_broken(cache, folder
         generator([DOG], [0])
 
 
+def test_a_damaged_list_of_parts_in_the_cache_is_named_with_the_command(cache, folder):
+    put_into_cache(cache, "somebody/tiny", folder)
+    [index] = cache.rglob("model_index.json")
+    index.write_text("[")
+    with pytest.raises(ModelError, match="hf download somebody/tiny"):
+        make_generator(f"diffusers:somebody/tiny@{COMMIT}", "cpu")([DOG], [0])
+
+
 def test_an_autoencoder_without_safetensors_is_missing(cache, folder):
     put_into_cache(cache, "somebody/tiny-vae", folder / "vae")
     [weights] = cache.rglob("*.safetensors")

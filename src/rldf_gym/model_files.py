@@ -85,15 +85,15 @@ class HubModel:
         """Return a folder of the cache, whole.
 
         Args:
-            download: receives whether to use local files only; raises an `OSError` where they do
-                not suffice.
+            download: receives whether to use local files only; raises `OSError` or `ValueError`
+                where they are missing or damaged.
 
         Raises:
             ModelError: naming the command to download the model.
         """
         try:
             return download(True)
-        except OSError:
+        except (OSError, ValueError):
             logger.info("%s at %s is not in the cache", self.repository, self.revision)
         try:
             self._check_connection()
