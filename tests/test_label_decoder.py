@@ -221,6 +221,37 @@ def test_zero_shot_embeds_every_prompt_at_most_once():
     assert len(asked) < BASE.n_states
 
 
+def words_embedder(prompts):
+    """A CLIP that sees which words a prompt has: each has a direction of its own."""
+    rows = []
+    for prompt in prompts:
+        words = [np.random.default_rng(list(word.encode())) for word in prompt.split()]
+        rows.append(np.sum([word.standard_normal(256) for word in words], axis=0))
+    table = np.array(rows, np.float32)
+    return table / np.linalg.norm(table, axis=1, keepdims=True)
+
+
+def test_wide_axes_are_read_by_themselves_and_then_within_the_prompt():
+    world = load_grammar("world")
+    asked = []
+
+    def embed(prompts):
+        asked.append(len(prompts))
+        return words_embedder(prompts)
+
+    prompt = "a sketch of many zebra and no people surfing water in beach on a foggy sunset"
+    reading = clip_reading(world, words_embedder([prompt])[0], embed, 100.0)
+    assert world.decode(reading.values) == prompt
+    n_alone = int(world.nvec.sum())
+    assert sum(asked[: world.n_axes]) == n_alone  # one text a value, the same for every image
+    assert sum(asked) - n_alone < 150
+    for axis, chances in enumerate(reading.probabilities):
+        assert chances.shape == (world.nvec[axis],)
+        assert chances.sum() == pytest.approx(1, abs=1e-5)
+        assert chances.argmax() == reading.values[axis]
+        assert reading.confidence[axis] == chances.max()
+
+
 def test_an_undecided_picture_has_the_confidence_of_a_guess():
     reading = clip_reading(BASE, np.zeros(23, np.float32), embedder(BASE), 100.0)
     np.testing.assert_allclose(reading.confidence, 1 / BASE.nvec, rtol=1e-5)

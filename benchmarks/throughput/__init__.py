@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from benchmarks.results import Case, Report, Results, measure
-from benchmarks.throughput import drawing, starting, stepping, storing, targets
+from benchmarks.throughput import drawing, reading, starting, stepping, storing, targets
 
 SECTIONS: Mapping[str, ModuleType] = {
     "step": stepping,
@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, ModuleType] = {
     "overhead": drawing,
     "atlas": drawing,
     "targets": targets,
+    "reading": reading,
 }
 """By the name in a case: the module that measures it."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rldf_gym.generation.protocols import GenerationError
 
+_MOST_SHOWN = 10
 _WORD_END = "</w>"
 _WORD = re.compile(r"'(?:s|t|re|ve|m|ll|d)|[^\W\d_]+|\d|(?:[^\w\s]|_)+")
 """How CLIP's tokenizer cuts a sentence: contractions, runs of letters, digits, runs of marks."""
@@ -40,7 +41,10 @@ def validate_words(texts: Iterable[str], known_words: frozenset[str], name: str)
     """
     unknown = sorted({word for text in texts for word in words_in(text)} - known_words)
     if unknown:
+        shown = ", ".join(map(repr, unknown[:_MOST_SHOWN]))
+        if len(unknown) > _MOST_SHOWN:
+            shown += f" and {len(unknown) - _MOST_SHOWN:,} more"
         raise GenerationError(
-            f"the generator {name!r} never learned the words {', '.join(map(repr, unknown))}; "
+            f"the generator {name!r} never learned the words {shown}; "
             "use words that it knows, or a generator that reads any text, such as 'sd14'"
         )

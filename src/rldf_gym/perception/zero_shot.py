@@ -1,12 +1,19 @@
 """Reading axes by CLIP alone: the picture against prompts that differ only in that axis."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception.protocols import PerceptionSpec, Reading, TextEmbedder
+
+WIDE = 24
+"""Values of an axis beyond which it is read by itself first."""
+
+SHORTLIST = 4
+"""Values of a wide axis that are compared within the prompt."""
 
 _MAX_SWEEPS = 20
 
@@ -62,23 +69,35 @@ def zero_shot(
     (coordinate ascent on the cosine), once from the first value of each and once from the last;
     the better end counts. Deterministic.
 
+    Where an unread axis has more than `WIDE` values, every unread axis is first read by itself,
+    against "a photo of ..." with each of its values (Radford et al. 2021, §3.1.4). These texts are
+    the same for every image. The ascent starts from what is read so, and compares on a wide axis
+    only the `SHORTLIST` best values.
+
     Args:
         grammar: Its axes are read.
         embedding: Unit CLIP embedding of the image, float32 `[d]`.
         values: int64 `[n_axes]`, -1 where an axis is to be read; the others are kept.
-        embed: Text embeddings by the same CLIP model; called once for every prompt.
+        embed: Text embeddings by the same CLIP model.
         logit_scale: Of the same CLIP model.
 
     Returns:
         A reading with all axes filled. The probabilities of an axis that was read here are the
         softmax of logit_scale times cosine, and its confidence that of its value; an axis that was
-        given has probability and confidence 1.
+        given has probability and confidence 1. On a wide axis the shortlist shares what it has by
+        itself, so the other values keep theirs.
     """
     free = sorted(np.flatnonzero(values < 0).tolist(), key=lambda axis: -int(grammar.nvec[axis]))
+    alone: dict[int, NDArray[np.float64]] = {}
+    if any(len(grammar.axes[axis]) > WIDE for axis in free):
+        for axis in free:
+            texts = [_alone(value) for value in grammar.axes[axis].values]
+            alone[axis] = _softmax(logit_scale * (embed(texts) @ embedding))
+    candidates = {axis: _candidates(axis, grammar, alone) for axis in free}
     cosines = _Cosines(grammar, embedding, embed)
     best, best_cosine = values.copy(), -np.inf
-    for start in (np.zeros_like(values), grammar.nvec - 1):
-        state = _ascend(np.where(values < 0, start, values), free, cosines)
+    for start in _starts(values, grammar, alone):
+        state = _ascend(start, candidates, cosines)
         cosine = float(cosines(state[np.newaxis])[0])
         if cosine > best_cosine:
             best, best_cosine = state, cosine
@@ -86,12 +105,45 @@ def zero_shot(
         (np.arange(size) == label).astype(np.float32)
         for size, label in zip(grammar.nvec, best, strict=True)
     ]
-    for axis in free:
-        logits = logit_scale * cosines(_varied(best, axis, int(grammar.nvec[axis])))
-        chances = np.exp(logits - logits.max())
-        probabilities[axis] = (chances / chances.sum()).astype(np.float32)
+    for axis, labels in candidates.items():
+        shares = _softmax(logit_scale * cosines(_varied(best, axis, labels)))
+        if len(labels) < len(probabilities[axis]):
+            probabilities[axis] = alone[axis].astype(np.float32)
+            shares *= alone[axis][labels].sum()
+        probabilities[axis][labels] = shares
     confidence = [chances[label] for chances, label in zip(probabilities, best, strict=True)]
     return Reading(best, np.array(confidence, np.float32), embedding, tuple(probabilities))
+
+
+def _alone(value: str) -> str:
+    return f"a photo of {value}" if value else "a photo"
+
+
+def _softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    weights = np.exp(logits.astype(np.float64) - logits.max())
+    shares: NDArray[np.float64] = weights / weights.sum()
+    return shares
+
+
+def _candidates(
+    axis: int, grammar: Grammar, alone: Mapping[int, NDArray[np.float64]]
+) -> NDArray[np.int64]:
+    """Return the labels of an axis that are compared within prompts, in ascending order."""
+    size = len(grammar.axes[axis])
+    if size <= WIDE:
+        return np.arange(size)
+    return np.sort(np.argsort(-alone[axis], kind="stable")[:SHORTLIST])
+
+
+def _starts(
+    values: NDArray[np.int64], grammar: Grammar, alone: Mapping[int, NDArray[np.float64]]
+) -> list[NDArray[np.int64]]:
+    if not alone:
+        return [np.where(values < 0, end, values) for end in (0, grammar.nvec - 1)]
+    start = values.copy()
+    for axis, chances in alone.items():
+        start[axis] = chances.argmax()
+    return [start]
 
 
 class _Cosines:
@@ -100,7 +152,6 @@ class _Cosines:
     def __init__(
         self, grammar: Grammar, embedding: NDArray[np.float32], embed: TextEmbedder
     ) -> None:
-        self.nvec = grammar.nvec
         self._decode = grammar.decode
         self._embedding = embedding
         self._embed = embed
@@ -115,22 +166,24 @@ class _Cosines:
         return np.array([self._known[prompt] for prompt in prompts])
 
 
-def _ascend(state: NDArray[np.int64], free: Sequence[int], cosines: _Cosines) -> NDArray[np.int64]:
+def _ascend(
+    state: NDArray[np.int64], candidates: Mapping[int, NDArray[np.int64]], cosines: _Cosines
+) -> NDArray[np.int64]:
     for _ in range(_MAX_SWEEPS):
         before = state.copy()
-        for axis in free:
-            candidates = _varied(state, axis, int(cosines.nvec[axis]))
-            scores = cosines(candidates)
+        for axis, labels in candidates.items():
+            states = _varied(state, axis, labels)
+            scores = cosines(states)
             # A tie keeps the value, so every change is a gain and the ascent ends.
-            if scores.max() > scores[state[axis]]:
-                state = candidates[scores.argmax()]
+            if scores.max() > scores[labels == state[axis]].item():
+                state = states[scores.argmax()]
         if np.array_equal(state, before):
             break
     return state
 
 
-def _varied(state: NDArray[np.int64], axis: int, n_values: int) -> NDArray[np.int64]:
-    """The states `[n_values, n_axes]` that differ from this one only in that axis."""
-    states = np.repeat(state[np.newaxis], n_values, axis=0)
-    states[:, axis] = np.arange(n_values)
+def _varied(state: NDArray[np.int64], axis: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the states `[n, n_axes]` that have these labels `[n]` on that axis."""
+    states = np.repeat(state[np.newaxis], len(labels), axis=0)
+    states[:, axis] = labels
     return states
