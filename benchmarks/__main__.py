@@ -21,6 +21,7 @@ BENCHMARKS = {
     "matching_images": "share of targets for which rldf search finds a matching image",
     "search_success": "share of targets whose goal state tabular learners reach, and at what cost",
     "serving": "pictures drawn by rldf serve for 8 clients, against direct batches of 8",
+    "suggest": "whether a grammar made for one picture holds its state, and what it saves",
     "throughput": "steps, starts, drawing and the store, against their peers, and what it saves",
     "update_loop": "speed of Q-learning, single and vectorised, against the textbook",
     "table3": "the paper's Table 3 and Fig. 6, over many targets and seeds",

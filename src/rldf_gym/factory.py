@@ -86,9 +86,9 @@ def make_evaluator(
     generator: str | Generator,
     perception: str | Path | Perception,
     store: str | Path | None,
-    generation_seed: int,
-    device: str | None,
-    prefetch: str | None,
+    generation_seed: int = 0,
+    device: str | None = None,
+    prefetch: str | None = None,
     generator_kwargs: Mapping[str, Any] | None = None,
 ) -> StateEvaluator:
     """Make a grammar's evaluator; the arguments are in `RLDFEnv`'s docstring.
@@ -97,13 +97,27 @@ def make_evaluator(
         RLDFError: an argument that cannot be used; the message names it and how to fix it.
     """
     opened = Store.open(store)
+    made, models = make_models(generator, perception, device, generator_kwargs)
+    return StateEvaluator(grammar, made, models, opened, generation_seed, prefetch)
+
+
+def make_models(
+    generator: str | Generator,
+    perception: str | Path | Perception,
+    device: str | None,
+    generator_kwargs: Mapping[str, Any] | None = None,
+) -> tuple[Generator, Perception]:
+    """Make a generator and the perception for its images; arguments as in `RLDFEnv`'s docstring.
+
+    Raises:
+        RLDFError: an argument that cannot be used; the message names it and how to fix it.
+    """
     made = make_generator(generator, device, **(generator_kwargs or {}))
     # The generator comes first: perception models are downloaded only for one that exists.
     logger.info("generator %s, fingerprint %s", made.name, made.fingerprint)
     if perception == "auto":
         perception = made.perception if isinstance(made, HasPerception) else "embedded"
-    models = make_perception(perception, device)
-    return StateEvaluator(grammar, made, models, opened, generation_seed, prefetch)
+    return made, make_perception(perception, device)
 
 
 def check_render_mode(render_mode: str | None) -> None:

@@ -284,12 +284,19 @@ def targets(
     folder: Annotated[Path, typer.Option(help="Where the benchmarks look for them.")] = Path(
         "benchmarks/targets"
     ),
+    cutouts: Annotated[
+        Path | None, typer.Option(help="Cut-outs to render the grammar embedded's targets with.")
+    ] = None,
 ) -> None:
-    """Choose the benchmarks' target pictures from the test corpus."""
+    """Choose the benchmarks' target pictures from the test corpus, or render them."""
     from tools.embedded_world.corpus import Corpus
-    from tools.embedded_world.targets import write_targets
+    from tools.embedded_world.cutouts import Cutouts
+    from tools.embedded_world.targets import render_targets, write_targets
 
-    write_targets(Corpus.open(runs / "test"), folder)
+    if cutouts is None:
+        write_targets(Corpus.open(runs / "test"), folder)
+    else:
+        render_targets(Cutouts.load(cutouts), folder / "embedded")
 
 
 if __name__ == "__main__":

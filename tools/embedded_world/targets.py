@@ -1,20 +1,27 @@
 """Chooses the benchmarks' target pictures among test renders, which no model has learned from.
 
 The first twenty, ``benchmarks/targets/*.png``, stay as they are; the others are spread over the
-values of all axes, every state once.
+values of all axes, every state once. Those of the grammar "embedded" are rendered anew, because the
+corpora have no pictures with all of its axes.
 """
 
+import csv
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from rldf_gym.grammar import load_grammar
+from rldf_gym.grammar import Grammar, load_grammar
 from tools.embedded_world.corpus import GRAMMARS, Corpus, state_of
+from tools.embedded_world.cutouts import Cutouts
+from tools.embedded_world.renderer import Description, Renderer
 
 TARGETS = {"base": 100, "extended": 30}
 _SEED = 4
+_RENDERED, _RENDERED_SEED = 300, 6
+_PHOTOS = 0.5
+_WEBP_QUALITY = 90
 
 
 def write_targets(corpus: Corpus, folder: Path) -> None:
@@ -57,3 +64,52 @@ def choose_targets(corpus: Corpus, name: str, kept: list[int], total: int) -> li
         taken.add(states[best])
         used.update(enumerate(states[best]))
     return chosen
+
+
+def render_targets(cutouts: Cutouts, folder: Path) -> None:
+    """Render pictures of random states of the grammar "embedded".
+
+    Half of them are photos, the others in any style. Writes ``folder/NUMBER.webp`` and
+    ``folder/prompts.csv``, which says what each shows.
+    """
+    grammar, renderer = load_grammar("embedded"), Renderer(cutouts)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for number in range(_RENDERED):
+        rng = np.random.default_rng([_RENDERED_SEED, number])
+        words = _random_words(grammar, rng)
+        loose, many = bool(rng.integers(2)), int(rng.integers(2, 5))
+        count = {"no": 0, "one": 1, "many": many}
+        description = Description(
+            words["scene"],
+            words["noun"],
+            count[words["frequency"]],
+            count[words["density"]],
+            weather=words["weather"],
+            time_of_day=words["time_of_day"],
+            tidy=not loose,
+            size=float(rng.uniform(0.75, 1.3)) if loose else 1.0,
+        )
+        picture = _in_style(renderer.render(rng, description)[0], words["style"], rng)
+        name = f"{number:03}.webp"
+        Image.fromarray(picture).save(folder / name, method=6, quality=_WEBP_QUALITY)
+        state = [grammar.axis(axis).values.index(word) for axis, word in words.items()]
+        rows.append((name, grammar.decode(state)))
+    with (folder / "prompts.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([("picture", "prompt"), *rows])
+
+
+def _random_words(grammar: Grammar, rng: np.random.Generator) -> dict[str, str]:
+    words = {axis.name: axis.values[int(rng.integers(len(axis)))] for axis in grammar.axes}
+    if rng.uniform() < _PHOTOS:
+        words["style"] = "photo"
+    return words
+
+
+def _in_style(picture: np.ndarray, style: str, rng: np.random.Generator) -> np.ndarray:
+    import torch
+
+    from tools.embedded_world.styles import STYLES
+
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    return (STYLES[style](pixels, rng)[0].permute(1, 2, 0) * 255).round().byte().numpy()

@@ -77,7 +77,8 @@ def search_pictures(
     """
     reporter = ConsoleReporter(console or make_console())
     pictures = _readable(pictures, skip_bad, reporter)
-    settings = replace(settings, grammar=load_grammar(settings.grammar))
+    if not settings.wants_suggestion:
+        settings = replace(settings, grammar=load_grammar(settings.grammar))
     if settings.device not in (None, "cpu"):
         # States from the store never open the device, but a wrong name should be an error.
         open_device(settings.device)

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rldf_agents.applications.history import HISTORY_FILE, LEARNER_FILE
-from rldf_agents.applications.result import RESULT_FILES
+from rldf_agents.applications.result import GRAMMAR_FILE, RESULT_FILES
 from rldf_agents.errors import AgentError
 from rldf_gym.goal import TargetError
 
 INDEX_FILE = "index.html"
 DEFAULT_OUT = "rldf-out"
-_FILES = (*RESULT_FILES, LEARNER_FILE, HISTORY_FILE, INDEX_FILE)
+_FILES = (*RESULT_FILES, GRAMMAR_FILE, LEARNER_FILE, HISTORY_FILE, INDEX_FILE)
 
 _UNREADABLE_PHOTOS = {".heic", ".heif"}
 """Suffixes of photographs that Pillow may not read: an error says so, a folder does not hide it."""

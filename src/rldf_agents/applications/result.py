@@ -23,9 +23,13 @@ from rldf_agents.statistics import RunStatistics
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.generation import Generator
 from rldf_gym.goal import Goal
+from rldf_gym.suggestion import Suggestion
 
 RESULT_FILE, BEST_FILE = "result.json", "best.png"
 TRAJECTORY_FILE, REPORT_FILE = "trajectory.png", "report.html"
+GRAMMAR_FILE = "grammar.lark"
+"""The grammar that was made for the target, if one was."""
+
 RESULT_FILES = (RESULT_FILE, BEST_FILE, TRAJECTORY_FILE, REPORT_FILE)
 
 _PACKAGES = (
@@ -55,6 +59,8 @@ class SearchResult:
     seconds: float
     beside: SearchResult | None = None
     """The result of another learner for the same target, for the report."""
+    suggestion: Suggestion | None = None
+    """The grammar that was made for the target; None where the settings name one."""
 
     @property
     def reached(self) -> bool:
@@ -119,6 +125,8 @@ class SearchResult:
     def save(self, folder: str | Path, command: str | None = None) -> Path:
         """Write result.json, best.png, trajectory.png and report.html, each atomically.
 
+        A suggested grammar goes into grammar.lark.
+
         Args:
             folder: is made if it does not exist.
             command: what the user can type to repeat the search, for the report.
@@ -143,6 +151,8 @@ class SearchResult:
             (RESULT_FILE, (json.dumps(summary, indent=2) + "\n").encode()),
         ):
             write_atomically(folder / name, content)
+        if self.suggestion is not None:
+            write_atomically(folder / GRAMMAR_FILE, self.suggestion.grammar.source.encode())
         return folder
 
     def to_json(self) -> dict[str, Any]:
@@ -181,6 +191,7 @@ class SearchResult:
             "reward": settings.reward_name,
             "statistics": asdict(statistics),
             "wall_seconds": round(self.seconds, 3),
+            "suggestion": None if self.suggestion is None else self.suggestion.to_json(),
             "versions": versions(),
         }
 

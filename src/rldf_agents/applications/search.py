@@ -40,10 +40,12 @@ from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
 from rldf_agents.statistics import run_statistics
 from rldf_agents.training import train
 from rldf_gym.evaluator import StateEvaluator
+from rldf_gym.factory import make_models
 from rldf_gym.goal import Goal, Target
 from rldf_gym.grammar import Grammar
 from rldf_gym.rewards import UnrecognisedPenalty
 from rldf_gym.store import pixels_key
+from rldf_gym.suggestion import Suggestion, suggest_grammar
 
 __all__ = ["Search", "SearchResult", "SearchSettings", "open_search", "search_picture"]
 
@@ -55,11 +57,19 @@ class Search:
         target: what the user calls the picture.
         goal: what was read in it.
         settings: how to search.
+        suggestion: the grammar that was made for the target; None where the settings name one.
     """
 
-    def __init__(self, target: str, env: SingleEnvironment, settings: SearchSettings) -> None:
+    def __init__(
+        self,
+        target: str,
+        env: SingleEnvironment,
+        settings: SearchSettings,
+        suggestion: Suggestion | None = None,
+    ) -> None:
         self.target = target
         self.settings = settings
+        self.suggestion = suggestion
         self.goal: Goal = env.get_wrapper_attr("goal")
         self._env = env
         self._evaluator: StateEvaluator = env.get_wrapper_attr("evaluator")
@@ -183,6 +193,7 @@ class Search:
             best=tuple(Frame.of(evaluator, visit) for visit in best),
             trajectory=tuple(Frame.of(evaluator, v) for v in significant_visits(steps, goal)),
             seconds=self._history.seconds,
+            suggestion=self.suggestion,
         )
 
     def _identity(self) -> dict[str, Any]:
@@ -220,6 +231,13 @@ def open_search(
         RLDFError: a target, name or model that cannot be used; the message says which and why.
         AgentError: a setting that the learner rejects.
     """
+    suggestion, used = None, settings
+    if settings.wants_suggestion:
+        made, models = make_models(settings.generator, settings.perception, settings.device)
+        suggestion = suggest_grammar(
+            target, generator=made, perception=models, store=settings.store, device=settings.device
+        )
+        used = replace(settings, grammar=suggestion.grammar, generator=made, perception=models)
     reward = settings.reward
     if settings.unrecognised_penalty:
         reward = UnrecognisedPenalty(reward, settings.unrecognised_penalty)
@@ -227,10 +245,10 @@ def open_search(
         "RLDF-v0",
         disable_env_checker=True,
         max_episode_steps=settings.max_episode_steps,
-        grammar=settings.grammar,
+        grammar=used.grammar,
         target=target,
-        generator=settings.generator,
-        perception=settings.perception,
+        generator=used.generator,
+        perception=used.perception,
         reward=reward,
         stop_at=settings.stop_at,
         store=settings.store,
@@ -238,7 +256,7 @@ def open_search(
         device=settings.device,
     )
     try:
-        yield Search(name, env, settings)
+        yield Search(name, env, settings, suggestion)
     finally:
         env.close()
 

@@ -17,6 +17,7 @@ from rldf_gym.perception import Perception
 from rldf_gym.registry import resolve
 from rldf_gym.rewards import Reward, resolve_reward
 
+AUTO_GRAMMAR = "auto"
 _MATCH, _GOAL_STATE = "match", "goal_state"
 STOP_AT = (_MATCH, _GOAL_STATE)
 
@@ -37,7 +38,8 @@ class SearchSettings:
     Every choice with a name also takes ``"package.module:object"`` or the object itself.
 
     Attributes:
-        grammar: a shipped grammar's name, the path of a ``.lark`` file, or a `Grammar`.
+        grammar: a shipped grammar's name, the path of a ``.lark`` file, or a `Grammar`; "auto"
+            makes a small one for each target, see `rldf_gym.suggestion`.
         learner: a name in `rldf_agents.LEARNERS`, or a class: it is called with the observation
             and the action space and has ``select_action`` and ``update``, or a ``learn`` of its
             own; what else it may offer is in `rldf_agents.protocols`.
@@ -123,6 +125,11 @@ class SearchSettings:
     def reward_name(self) -> str:
         """What messages and files call the reward."""
         return display_name(self.reward)
+
+    @property
+    def wants_suggestion(self) -> bool:
+        """Whether a grammar is made for each target."""
+        return self.grammar == AUTO_GRAMMAR
 
     @property
     def wants_match(self) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from rldf_agents.cli import options
 
 if TYPE_CHECKING:
     from rldf_gym.grammar.builders import BuiltGrammar
@@ -173,17 +176,54 @@ def order(
     _write(order_axis(loaded, name, embed), out, overwrite)
 
 
-def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
-    from rldf_agents.errors import AgentError
-    from rldf_gym.atomic_file import write_atomically
+@app.command()
+def suggest(
+    picture: Annotated[str, typer.Argument(help="A picture file.")],
+    world: Annotated[
+        str | None,
+        typer.Option(
+            help="The large grammar to read the picture in: a shipped one, or a file; default: the"
+            " largest that the generator has words for."
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option(help="The most values of an axis.")] = 8,
+    generator: options.Generator = "embedded",
+    perception: options.Perception = "auto",
+    store: options.Store = "default",
+    device: options.Device = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the suggestion as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Make a small grammar for a picture: what it may show, of all that a large one can say.
 
+    Example: rldf grammar suggest photo.png --world world --out photo.lark
+    """
+    from rldf_agents.applications.tables import print_table, suggestion_table
+    from rldf_gym.grammar.builders import BuiltGrammar
+    from rldf_gym.suggestion import suggest_grammar
+
+    _check_free(out, overwrite)
+    suggestion = suggest_grammar(picture, world, top, generator, perception, store, device)
+    built = BuiltGrammar(suggestion.grammar.source)
+    if as_json:
+        if out is not None:
+            _save(built, out)
+        written = None if out is None else str(out)
+        typer.echo(json.dumps({"out": written, **suggestion.to_json()}, indent=2))
+        return
+    print_table(suggestion_table(suggestion), stderr=out is None)
+    _write(built, out, overwrite)
+
+
+def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
+    _check_free(out, overwrite)
     if out is None:
         typer.echo(built.source, nl=False)
-    elif out.exists() and not overwrite:
-        raise AgentError(f"{out} exists: add --overwrite, or choose another name")
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(out, built.source.encode())
+        _save(built, out)
     for note in built.notes:
         typer.echo(note, err=True)
     if out is not None:
@@ -192,6 +232,20 @@ def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
         loaded = load_grammar(out)
         typer.echo(f"{out}: {loaded.n_states:,} states, such as")
         typer.echo(f"  {loaded.decode(loaded.state(loaded.n_states // 2))}")
+
+
+def _check_free(out: Path | None, overwrite: bool) -> None:
+    from rldf_agents.errors import AgentError
+
+    if out is not None and out.exists() and not overwrite:
+        raise AgentError(f"{out} exists: add --overwrite, or choose another name")
+
+
+def _save(built: BuiltGrammar, out: Path) -> None:
+    from rldf_gym.atomic_file import write_atomically
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, built.source.encode())
 
 
 def _text(path: Path) -> str:

@@ -28,7 +28,8 @@ def _names(module: str, registry: str) -> Callable[[str], list[str]]:
 Grammar = Annotated[
     str,
     typer.Option(
-        help="A shipped grammar, a .lark file, or package.module:object.",
+        help="A shipped grammar, a .lark file, or package.module:object; in a search, auto makes a"
+        " small one for each picture.",
         autocompletion=_names("rldf_gym.grammar", "shipped_grammars"),
     ),
 ]

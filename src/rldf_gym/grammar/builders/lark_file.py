@@ -19,28 +19,44 @@ _BLANKS = re.compile("[\\s\u200b\u2060\ufeff]+")
 
 
 @dataclass(frozen=True)
+class AliasedWord:
+    """A word that perception calls something else.
+
+    Attributes:
+        text: As the prompt shows it.
+        alias: What perception calls it.
+    """
+
+    text: str
+    alias: str
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """A named list of words and smaller vocabularies, in order: an axis or one of its groups.
 
     Attributes:
         name: What the rule is called; characters that Lark does not allow are replaced.
-        members: Words as the prompt shows them, and groups of words; ``""`` is left out of the
-            prompt.
+        members: Words as the prompt shows them, words with an alias, and groups of words; ``""``
+            is left out of the prompt.
         comment: One line to write above the rule, or nothing.
     """
 
     name: str
-    members: tuple["str | Vocabulary", ...]
+    members: tuple["Member", ...]
     comment: str = ""
 
     def words(self) -> Iterator[str]:
         """Yield the words depth first, which is their order along the axis."""
         for member in self.members:
-            if isinstance(member, str):
-                yield member
-            else:
+            if isinstance(member, Vocabulary):
                 yield from member.words()
+            else:
+                yield member if isinstance(member, str) else member.text
 
+
+Member: TypeAlias = str | AliasedWord | Vocabulary
+"""What a vocabulary holds."""
 
 Sentence: TypeAlias = Sequence[str | Vocabulary]
 """Fixed text, with the blanks around it, and axes, in the order of the prompt."""
@@ -60,7 +76,11 @@ class BuiltGrammar:
 
 
 def write_grammar(
-    sentence: Sentence, head: Sequence[str], name: str, notes: Iterable[str] = ()
+    sentence: Sentence,
+    head: Sequence[str],
+    name: str,
+    notes: Iterable[str] = (),
+    separated: bool | None = None,
 ) -> BuiltGrammar:
     """Write a grammar file and compile it, so that every file that a builder returns works.
 
@@ -73,6 +93,7 @@ def write_grammar(
         head: Lines of comment for the top of the file, such as source and licence.
         name: What messages call the grammar.
         notes: What to report about the input.
+        separated: Whether the file ignores blanks; None if blanks surround every axis.
 
     Raises:
         GrammarError: The sentence is not a grammar; see `compile_grammar`.
@@ -80,7 +101,8 @@ def write_grammar(
     for part in sentence:
         if not isinstance(part, str):
             check_size(part.name, sum(1 for _ in part.words()))
-    separated = _is_separated(sentence)
+    if separated is None:
+        separated = _is_separated(sentence)
     rules = _Rules(plain_word if separated else _single_blanks)
     parts = (rules.literal(part) if isinstance(part, str) else rules.add(part) for part in sentence)
     start = " ".join(filter(None, parts))
@@ -169,13 +191,17 @@ class _Rules:
         if vocabulary.comment:
             lines.append(f"// {vocabulary.comment}")
         below: list[str] = []
-        members = [
-            self.literal(member) if isinstance(member, str) else self._add(member, below)
-            for member in vocabulary.members
-        ]
+        members = [self._member(member, below) for member in vocabulary.members]
         lines += rule_lines(f"{name}:", members)
         lines += below
         return name
+
+    def _member(self, member: Member, below: list[str]) -> str:
+        if isinstance(member, str):
+            return self.literal(member)
+        if isinstance(member, AliasedWord):
+            return f"{self.literal(member.text)} -> {rule_name(member.alias)}"
+        return self._add(member, below)
 
     def _unused(self, name: str) -> str:
         numbered = (f"{name}_{number}" for number in range(2, len(self._names) + 3))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from rldf_gym.grammar.builders.lark_file import (
     BuiltGrammar,
+    Member,
     Vocabulary,
     check_size,
     write_grammar,
@@ -95,13 +96,13 @@ def vocabulary_tree(wordnet: WordNet, name: str, words: Mapping[str, int]) -> Vo
         for below, above in zip(path, [*path[1:], None], strict=True):
             branches.setdefault(above, {})[below] = None
 
-    def members(offset: int | None) -> tuple[str | Vocabulary, ...]:
+    def members(offset: int | None) -> tuple[Member, ...]:
         below = sorted(branches.get(offset, {}), key=lambda each: -sizes[each])
         direct = own.get(offset, []) if offset is not None else []
         inner = [group(each) for each in below]
         return (*direct, *(each for part in inner for each in part))
 
-    def group(offset: int) -> tuple[str | Vocabulary, ...]:
+    def group(offset: int) -> tuple[Member, ...]:
         inside = members(offset)
         alone = len(inside) == 1
         return inside if alone else (Vocabulary(wordnet.at(offset).lemmas[0], inside),)
