@@ -10,13 +10,7 @@ from semantic_gridworld import SemanticGridworld, random_goals
 from stripped_env import StrippedEnv
 
 from rldf_agents import AgentError, DynaQ, QLearning, train
-from rldf_agents.learners.action_values import ActionValues
-from rldf_agents.learners.prioritised_sweeping import (
-    DeterministicModel,
-    Outcome,
-    PrioritisedSweeping,
-    PriorityQueue,
-)
+from rldf_agents.learners.prioritised_sweeping import PrioritisedSweeping, PriorityQueue
 from rldf_agents.protocols import Transition
 from rldf_agents.schedules import LinearEpsilon
 
@@ -35,20 +29,25 @@ def walk_the_chain(agent):
     agent.update(step(2, RIGHT, 8.0, 3, terminated=True))
 
 
+def sweeping_on(n_states, threshold=0.0):
+    sweeping = PrioritisedSweeping(gamma=0.5, threshold=threshold)
+    sweeping.values = {state: [0.0, 0.0] for state in range(n_states)}
+    return sweeping
+
+
 class TestTheModel:
     def test_it_holds_the_last_outcome_and_forgets_where_the_earlier_one_led(self):
-        model = DeterministicModel()
-        model.learn((0, 1), Outcome(1.0, 2, False))
-        model.learn((0, 1), Outcome(3.0, 5, False))
-        assert model.outcomes == {(0, 1): Outcome(3.0, 5, False)}
-        assert set(model.predecessors(2)) == set()
-        assert set(model.predecessors(5)) == {(0, 1)}
+        model = sweeping_on(6)
+        model.observe((0, 1), (1.0, 2, False))
+        model.observe((0, 1), (3.0, 5, False))
+        assert model.outcomes == {(0, 1): (3.0, 5, False)}
+        assert model.predecessors == {2: {}, 5: {(0, 1): None}}
 
     def test_a_terminal_outcome_leads_nowhere(self):
-        model = DeterministicModel()
-        model.learn((0, 1), Outcome(1.0, 2, False))
-        model.learn((0, 1), Outcome(1.0, 2, True))
-        assert set(model.predecessors(2)) == set()
+        model = sweeping_on(3)
+        model.observe((0, 1), (1.0, 2, False))
+        model.observe((0, 1), (1.0, 2, True))
+        assert model.predecessors == {2: {}}
 
 
 class TestTheQueue:
@@ -58,41 +57,39 @@ class TestTheQueue:
         for state, action, priority in pushes:
             queue.push((state, action), float(priority))
             highest[state, action] = max(priority, highest.get((state, action), 0))
-        popped = [queue.pop() for _ in range(len(queue))]
+        popped = [queue.pop() for _ in range(len(queue.priorities))]
         assert popped == sorted(highest, key=lambda pair: (-highest[pair], pair))
 
     def test_pushing_one_pair_over_and_over_keeps_one_entry(self):
         queue = PriorityQueue()
         for priority in range(10_000):
             queue.push((0, 0), float(priority))
-        assert len(queue) == 1
-        assert len(queue._heap) < 2_000
+        assert len(queue.priorities) == 1
+        assert len(queue.heap) < 2_000
 
 
 class TestSweeping:
     def test_a_surprise_runs_backwards_along_the_chain_most_urgent_first(self):
-        values = ActionValues(4, 2, 0.0)
-        sweeping = PrioritisedSweeping(values, gamma=0.5, threshold=0.0)
+        sweeping = sweeping_on(4)
         for state in range(2):
-            sweeping.observe((state, RIGHT), Outcome(0.0, state + 1, False))
-        sweeping.observe((2, RIGHT), Outcome(8.0, 3, True))
-        sweeping.observe((2, LEFT), Outcome(1.0, 3, True))
+            sweeping.observe((state, RIGHT), (0.0, state + 1, False))
+        sweeping.observe((2, RIGHT), (8.0, 3, True))
+        sweeping.observe((2, LEFT), (1.0, 3, True))
         expected = [(2, 8.0), (1, 4.0), (0, 2.0)]
         for state, value in expected:
             assert sweeping.plan(1) == 1
-            assert values.row(state)[RIGHT] == value
-        assert values.row(2)[LEFT] == 0.0
+            assert sweeping.values[state][RIGHT] == value
+        assert sweeping.values[2][LEFT] == 0.0
         assert sweeping.plan(10) == 1
-        assert values.row(2)[LEFT] == 1.0
+        assert sweeping.values[2][LEFT] == 1.0
 
     def test_changes_up_to_the_threshold_are_left_alone(self):
-        values = ActionValues(4, 2, 0.0)
-        sweeping = PrioritisedSweeping(values, gamma=0.5, threshold=2.0)
-        sweeping.observe((1, RIGHT), Outcome(0.0, 2, False))
-        sweeping.observe((2, RIGHT), Outcome(4.0, 3, True))
+        sweeping = sweeping_on(4, threshold=2.0)
+        sweeping.observe((1, RIGHT), (0.0, 2, False))
+        sweeping.observe((2, RIGHT), (4.0, 3, True))
         assert sweeping.plan(10) == 1
-        assert values.row(2)[RIGHT] == 4.0
-        assert values.row(1)[RIGHT] == 0.0
+        assert sweeping.values[2][RIGHT] == 4.0
+        assert sweeping.values[1][RIGHT] == 0.0
 
 
 class TestDynaQ:
@@ -226,7 +223,7 @@ class TestResuming:
     def test_the_test_above_stops_with_updates_waiting_in_the_queue(self):
         agent = DynaQ(*spaces_of(GOALS[0]), planning_updates=1, epsilon=0.2)
         train(agent, grid(GOALS[0]), 160, seed=5)
-        assert len(agent._sweeping.queue) > 0
+        assert len(agent._sweeping.queue.priorities) > 0
 
     def test_it_sees_neither_info_nor_what_is_behind_the_environment(self, tmp_path):
         files = []

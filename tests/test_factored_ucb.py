@@ -417,7 +417,7 @@ class TestBadInput:
         assert np.concatenate(agent.effects()).tolist() == [0.0] * 5
 
     def test_spaces_too_large_for_its_model_are_refused_with_their_size(self):
-        with pytest.raises(AgentError, match=r"at most 5000 values .* here are 6000"):
+        with pytest.raises(AgentError, match=r"up to 5,000 values .* have 6,000"):
             FactoredUCB(spaces.MultiDiscrete([3000, 3000]), TWO)
-        with pytest.raises(AgentError, match=r"at most 100000 actions, here are 177147"):
+        with pytest.raises(AgentError, match=r"up to 100,000 actions, these spaces have 177,147"):
             FactoredUCB(LINE, spaces.MultiDiscrete([3] * 11))

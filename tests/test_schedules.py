@@ -5,13 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rldf_agents.errors import AgentError
+from rldf_agents.learners.saved_file import decode, encode
 from rldf_agents.schedules import (
     ConstantEpsilon,
     ConstantStepSize,
     LinearEpsilon,
     VisitCountStepSize,
-    schedule_from_json,
-    schedule_to_json,
 )
 
 probabilities = st.floats(0.0, 1.0)
@@ -71,14 +70,14 @@ def test_a_setting_out_of_range_is_refused_by_name_and_value(make, message):
     ],
 )
 def test_a_saved_schedule_comes_back_equal(schedule):
-    assert schedule_from_json(schedule_to_json(schedule)) == schedule
+    assert decode(encode(schedule)) == schedule
 
 
 def test_a_saved_schedule_of_another_version_is_refused():
-    with pytest.raises(AgentError, match=r"'CosineEpsilon'.* is unknown to this version"):
-        schedule_from_json({"name": "CosineEpsilon", "start": 1.0})
+    with pytest.raises(AgentError, match=r"CosineEpsilon .*is unknown to this version"):
+        decode({"object": "CosineEpsilon", "start": 1.0})
 
 
 def test_a_schedule_of_the_users_own_cannot_be_saved():
     with pytest.raises(AgentError, match="cannot be saved"):
-        schedule_to_json(lambda timestep: 0.1)
+        encode(lambda timestep: 0.1)

@@ -15,7 +15,6 @@ from semantic_gridworld import SemanticGridworld
 
 from rldf_agents import LEARNERS, SARSA, AgentError, QLearning, RandomAgent, train
 from rldf_agents.callbacks import Checkpoint, ProgressBar
-from rldf_agents.learners.action_values import ActionValues
 from rldf_agents.protocols import Transition, Transitions
 from rldf_agents.schedules import ConstantStepSize, VisitCountStepSize
 from rldf_agents.seeding import episode_seed
@@ -400,21 +399,6 @@ class TestArrays:
         agent.update_all(Transitions(np.arange(2), zeros, zeros, np.zeros(2), zeros, no, yes))
         drawn = [agent.select_actions(zeros, np.arange(2)).tolist() for _ in range(20)]
         assert {actions[0] for actions in drawn} == {actions[1] for actions in drawn} == {0, 1}
-
-    @given(steps=st.lists(vector_steps(), max_size=8), step_size=STEP_SIZES)
-    def test_dense_and_sparse_tables_learn_alike(self, steps, step_size):
-        tables = [
-            ActionValues(N_STATES, N_ACTIONS, 1.5),
-            ActionValues(N_STATES, N_ACTIONS, 1.5, dense_limit=0),
-        ]
-        every = np.arange(N_STATES)
-        for learned in tables:
-            for step in steps:
-                for t in map(step.transition, range(step.rewards.size)):
-                    learned.td_update(t.observation, t.action, t.reward, step_size)
-        assert np.array_equal(tables[0].rows(every), tables[1].rows(every))
-        for state, action in itertools.product(range(N_STATES), range(N_ACTIONS)):
-            assert tables[0].updates(state, action) == tables[1].updates(state, action)
 
     @pytest.mark.parametrize("learner", TEMPORAL_DIFFERENCE)
     @pytest.mark.parametrize("epsilon", [0.0, 0.3, 1.0])

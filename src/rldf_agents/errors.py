@@ -7,3 +7,9 @@ class AgentError(ValueError):
     Learners import nothing of ``rldf_gym``, so this is not an ``RLDFError``; both are
     ``ValueError``.
     """
+
+
+def require(holds: bool, name: str, value: object, need: str) -> None:
+    """Raise an AgentError that names a setting, its value and what it needs, unless it holds."""
+    if not holds:
+        raise AgentError(f"{name} is {value}: give {need}")

@@ -120,6 +120,12 @@ class Progress:
     actions: list[DiscreteValue] = field(default_factory=list)
     observation: DiscreteValue | None = None
 
+    def count(self, transitions: Transitions) -> None:
+        """Count the steps of all sub-environments, and the episodes that end there."""
+        done = transitions.terminated | transitions.truncated
+        self.timesteps += done.size
+        self.episodes += int(np.count_nonzero(done))
+
 
 @runtime_checkable
 class Learner(Protocol):

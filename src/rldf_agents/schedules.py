@@ -7,12 +7,11 @@ included, to the step size of that update.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from rldf_agents.errors import AgentError
+from rldf_agents.errors import require
 
 
 class EpsilonSchedule(Protocol):
@@ -30,13 +29,7 @@ class StepSizeSchedule(Protocol):
 
 
 def _require_probability(name: str, value: float) -> None:
-    if not 0.0 <= value <= 1.0:
-        raise AgentError(f"{name} is {value}: it is a probability, give a number in [0, 1]")
-
-
-def _require_positive_steps(name: str, value: int) -> None:
-    if value < 1:
-        raise AgentError(f"{name} is {value}: give a number of steps of at least 1")
+    require(0.0 <= value <= 1.0, name, value, "a probability, in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class LinearEpsilon:
     def __post_init__(self) -> None:
         _require_probability("epsilon at the start", self.start)
         _require_probability("epsilon at the end", self.end)
-        _require_positive_steps("the length of the epsilon schedule", self.steps)
+        require(self.steps >= 1, "steps of the epsilon schedule", self.steps, "at least 1")
 
     def __call__(self, timestep: int) -> float:
         """Return epsilon after ``timestep`` steps."""
@@ -95,8 +88,7 @@ class ConstantStepSize:
     value: float = 0.5
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.value <= 1.0:
-            raise AgentError(f"the step size alpha is {self.value}: give a number in (0, 1]")
+        require(0.0 < self.value <= 1.0, "the step size alpha", self.value, "a number in (0, 1]")
 
     def __call__(self, visits: int) -> float:
         """Return alpha."""
@@ -118,25 +110,16 @@ class VisitCountStepSize:
     omega: float = 0.6
 
     def __post_init__(self) -> None:
-        if not 0.5 < self.omega <= 1.0:
-            raise AgentError(
-                f"omega is {self.omega}: 1 / n ** omega meets the convergence conditions only for "
-                "omega in (0.5, 1]"
-            )
+        need = "a number in (0.5, 1], where 1 / n ** omega meets the convergence conditions"
+        require(0.5 < self.omega <= 1.0, "omega", self.omega, need)
 
     def __call__(self, visits: int) -> float:
         """Return alpha for update number ``visits`` of one action value."""
         return math.pow(visits, -self.omega)
 
 
-SavedSchedule = dict[str, Any]
-
-_SCHEDULES = (
-    ConstantEpsilon,
-    LinearEpsilon,
-    ConstantStepSize,
-    VisitCountStepSize,
-)
+SCHEDULES = ConstantEpsilon, LinearEpsilon, ConstantStepSize, VisitCountStepSize
+"""Those that can be saved."""
 
 
 def complete_schedules(settings: Any) -> None:
@@ -149,25 +132,3 @@ def complete_schedules(settings: Any) -> None:
         value = getattr(settings, name, None)
         if value is not None and not callable(value):
             object.__setattr__(settings, name, constant(value))
-
-
-def schedule_to_json(schedule: EpsilonSchedule | StepSizeSchedule) -> SavedSchedule:
-    """Return name and fields of a schedule of this module.
-
-    Raises:
-        AgentError: for any other callable, whose parts are unknown.
-    """
-    if isinstance(schedule, _SCHEDULES):
-        return {"name": type(schedule).__name__, **dataclasses.asdict(schedule)}
-    raise AgentError(
-        f"the schedule {schedule!r} cannot be saved: use one of rldf_agents.schedules to save "
-        "a learner"
-    )
-
-
-def schedule_from_json(saved: SavedSchedule) -> EpsilonSchedule | StepSizeSchedule:
-    """Return the schedule that ``schedule_to_json`` wrote; AgentError if it is none."""
-    for kind in _SCHEDULES:
-        if kind.__name__ == saved.get("name"):
-            return kind(**{name: value for name, value in saved.items() if name != "name"})
-    raise AgentError(f"the saved schedule {saved} is unknown to this version")

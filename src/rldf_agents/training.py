@@ -18,13 +18,14 @@ import numpy as np
 
 from rldf_agents.autoreset_adapter import single_spaces
 from rldf_agents.callbacks import CallbackList
-from rldf_agents.errors import AgentError
+from rldf_agents.errors import AgentError, require
 from rldf_agents.interruption import DeferredInterrupt
 from rldf_agents.protocols import (
     Callback,
     DiscreteValue,
     Environment,
     Episode,
+    Learner,
     Progress,
     ResumableLearner,
     SingleEnvironment,
@@ -63,7 +64,9 @@ def train(
         KeyboardInterrupt: after Ctrl-C, once the current step is complete and the callbacks
             have ended; a second Ctrl-C does not wait.
     """
-    _check(learner, env, total_timesteps, seed)
+    require_same_spaces(learner, env)
+    require(total_timesteps >= 0, "total_timesteps", total_timesteps, "a number of at least 0")
+    require(seed is None or seed >= 0, "seed", seed, "an integer of at least 0")
     run: Run = learner if isinstance(learner, ResumableLearner) else _CountedRun(learner)
     run.start_run(seed)
     for callback in callbacks:
@@ -163,7 +166,8 @@ def _forget_actions(progress: Progress) -> None:
     progress.observation = None
 
 
-def _check(learner: StepLearner, env: Environment, total_timesteps: int, seed: int | None) -> None:
+def require_same_spaces(learner: Learner, env: Environment) -> None:
+    """Raise an AgentError if an environment has other spaces than the learner."""
     names = ("observation_space", "action_space")
     for name, found in zip(names, single_spaces(env), strict=True):
         own = getattr(learner, name, found)
@@ -172,7 +176,3 @@ def _check(learner: StepLearner, env: Environment, total_timesteps: int, seed: i
                 f"the learner was made for {name} {own}, the environment has {found}: "
                 "make a learner for this environment"
             )
-    if total_timesteps < 0:
-        raise AgentError(f"total_timesteps is {total_timesteps}: give a number of at least 0")
-    if seed is not None and seed < 0:
-        raise AgentError(f"seed is {seed}: give an integer of at least 0")

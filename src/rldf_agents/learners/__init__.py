@@ -8,16 +8,13 @@ outside this package needs no registration: see ``rldf_agents.protocols``.
 import importlib
 import pkgutil
 
-from rldf_agents.learners.discrete_learner import DiscreteLearner
+from rldf_agents.learners.discrete_learner import LEARNERS, DiscreteLearner, register_learner
 from rldf_agents.learners.dyna_q import DynaQ
 from rldf_agents.learners.factored_ucb import FactoredUCB
-from rldf_agents.learners.linear_q_learning import LinearQLearning
-from rldf_agents.learners.linear_sarsa import LinearSARSA
+from rldf_agents.learners.linear import LinearQLearning, LinearSARSA
 from rldf_agents.learners.noisy_diffusion_gradient import NoisyDiffusionGradient
-from rldf_agents.learners.q_learning import QLearning
 from rldf_agents.learners.random_agent import RandomAgent
-from rldf_agents.learners.registry import LEARNERS, register_learner
-from rldf_agents.learners.sarsa import SARSA
+from rldf_agents.learners.tabular import SARSA, QLearning
 from rldf_agents.protocols import Learner
 
 for _module in pkgutil.iter_modules(__path__):

@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import math
 from abc import ABC, abstractmethod
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, TypeVar
 
 import gymnasium as gym
+import numpy as np
 
 from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.run_state import RunState
-from rldf_agents.learners.saved_file import SavedLearner, read_learner, write_learner
+from rldf_agents.learners.saved_file import read_learner, write_learner
 from rldf_agents.learners.space_index import SpaceIndex
 from rldf_agents.protocols import DiscreteValue, Environment, Progress, Transition
-from rldf_agents.training import train
+from rldf_agents.seeding import ACTIONS, PREDICTIONS, random_seed, stream
+from rldf_agents.training import require_same_spaces, train
 
 _L = TypeVar("_L", bound="DiscreteLearner")
+_Class = TypeVar("_Class", bound="type[DiscreteLearner]")
+
+LEARNERS: dict[str, type[DiscreteLearner]] = {}
+"""The learners by the name that saved files and the command line use."""
+
+_ARGUMENTS = "observation_space", "action_space", "settings"
+"""Saved with every learner: what its constructor received."""
+
+
+def register_learner(learner: _Class) -> _Class:
+    """Register a class under its ``name``; use it as a decorator.
+
+    Raises:
+        AgentError: if another class has this name.
+    """
+    if LEARNERS.setdefault(learner.name, learner) is not learner:
+        raise AgentError(f"there is a learner named {learner.name!r} already: name it otherwise")
+    return learner
 
 
 class IndexedStep(NamedTuple):
@@ -41,9 +61,8 @@ class NoSettings:
 class DiscreteLearner(ABC):
     """A learner on the indices of Discrete and MultiDiscrete spaces; see ``ResumableLearner``.
 
-    A subclass sets ``name`` and ``settings_type`` and implements ``_select``, ``_learn`` and
-    ``_predict`` on indices 0..size-1 of states and actions. What it learns is saved through
-    ``_tensors``, ``_state`` and ``_restore``.
+    A subclass sets ``name``, ``settings_type`` and ``saved_attributes`` and implements ``_select``,
+    ``_learn`` and ``_predict`` on indices 0..size-1 of states and actions.
 
     Args:
         observation_space: Discrete or MultiDiscrete.
@@ -52,6 +71,7 @@ class DiscreteLearner(ABC):
 
     Attributes:
         settings: the options with their defaults, an instance of ``settings_type``.
+        progress: seed and counters of the run.
 
     Raises:
         AgentError: for other spaces, and for options that are unknown or out of range.
@@ -62,6 +82,16 @@ class DiscreteLearner(ABC):
 
     settings_type: ClassVar[type[Any]] = NoSettings
     """A frozen dataclass, a schedule or a plain value in every field."""
+
+    saved_attributes: ClassVar[tuple[str, ...]] = (
+        "progress.seed",
+        "progress.timesteps",
+        "progress.episodes",
+        "progress.actions",
+        "progress.observation",
+        "_random.bit_generator.state",
+    )
+    """What to save, beside the attributes of the classes above; ``encode`` lists the types."""
 
     __signature__: ClassVar[inspect.Signature]
 
@@ -89,24 +119,34 @@ class DiscreteLearner(ABC):
         self.observation_space, self.action_space = observation_space, action_space
         self._states = SpaceIndex(observation_space, "observation")
         self._actions = SpaceIndex(action_space, "action")
-        self._run = RunState()
+        self.progress = Progress()
+        self._random = np.random.default_rng()
+        self._prediction_random = np.random.default_rng()
+        """A separate stream for ``predict``: predictions do not change the training."""
         self._selected: tuple[Any, int, Any, int] = (None, 0, None, 0)
         """The last observation and action of ``select_action``, each with its index."""
         self._reached: tuple[Any, int] = (None, 0)
         """The last observation of ``update`` with its index, if its episode continues."""
-
-    @property
-    def progress(self) -> Progress:
-        """Seed and counters of the run."""
-        return self._run.progress
+        self.forget_episodes()
 
     def start_run(self, seed: int | None) -> None:
-        """Start the run of this seed; with the seed of the current run, or None, continue it."""
-        if self._run.start(seed):
+        """Start the run of this seed; with the seed of the current run, or None, continue it.
+
+        None picks a seed if there is no current run.
+        """
+        if seed is None:
+            seed = random_seed() if self.progress.seed is None else self.progress.seed
+        if seed != self.progress.seed:
+            self.progress = Progress(seed=seed)
+            self._random = stream(seed, ACTIONS)
+            self._prediction_random = stream(seed, PREDICTIONS)
             self.forget_episodes()
 
     def forget_episodes(self) -> None:
-        """Forget what spans steps: all episodes that follow are new ones."""
+        """Forget what spans steps, such as plans: all episodes that follow are new ones.
+
+        The constructor calls it too, so it may also set the attributes of these.
+        """
         return
 
     def select_action(self, observation: DiscreteValue, sub_env: int = 0) -> DiscreteValue:
@@ -136,7 +176,7 @@ class DiscreteLearner(ABC):
         values = (state, index, float(reward), next_state, terminated, truncated)
         step = tuple.__new__(IndexedStep, values)  # a third of the time of IndexedStep(*values)
         self._learn(step, sub_env)
-        progress = self._run.progress
+        progress = self.progress
         progress.timesteps += 1
         if terminated or truncated:
             progress.episodes += 1
@@ -162,12 +202,10 @@ class DiscreteLearner(ABC):
         Raises:
             AgentError: if a schedule is not one of ``rldf_agents.schedules``.
         """
-        observations, actions = self._states.space, self._actions.space
-        state = {"run": self._run.to_json(observations, actions), **self._state()}
-        saved = SavedLearner(
-            self.name, (observations, actions), vars(self.settings), state, self._tensors()
-        )
-        return write_learner(path, saved)
+        values = {name: attrgetter(name)(self) for name in self._saved_names()}
+        arguments = self.observation_space, self.action_space, vars(self.settings)
+        values.update(zip(_ARGUMENTS, arguments, strict=True))
+        return write_learner(path, self.name, values)
 
     @classmethod
     def load(cls: type[_L], path: str | Path, env: Environment | None = None) -> _L:
@@ -180,11 +218,27 @@ class DiscreteLearner(ABC):
         Raises:
             AgentError: if the file is missing, damaged or of another learner, or spaces differ.
         """
-        saved = read_learner(path, cls.name, env)
-        learner = cls(*saved.spaces, **saved.settings)
-        learner._run.restore(saved.state["run"], *saved.spaces)
-        learner._restore(saved.state, saved.tensors)
+        saved = read_learner(path, cls.name)
+        observation_space, action_space, settings = [saved[name] for name in _ARGUMENTS]
+        learner = cls(observation_space, action_space, **settings)
+        if env is not None:
+            require_same_spaces(learner, env)
+        for name in cls._saved_names():
+            *owners, attribute = name.split(".")
+            setattr(functools.reduce(getattr, owners, learner), attribute, saved[name])
+        if learner.progress.seed is not None:
+            learner._prediction_random = stream(learner.progress.seed, PREDICTIONS)
+        learner._restored()
         return learner
+
+    @classmethod
+    def _saved_names(cls) -> list[str]:
+        classes = reversed(cls.__mro__)
+        return [name for base in classes for name in vars(base).get("saved_attributes", ())]
+
+    def _restored(self) -> None:
+        """Compute what follows from the attributes, which ``load`` has just set."""
+        return
 
     @abstractmethod
     def _select(self, state: int, sub_env: int) -> int:
@@ -196,19 +250,15 @@ class DiscreteLearner(ABC):
 
     @abstractmethod
     def _predict(self, state: int, deterministic: bool) -> int:
-        """Return an action without changing anything but ``_run.prediction_random``."""
+        """Return an action without changing anything but ``_prediction_random``."""
 
-    def _tensors(self) -> Tensors:
-        """Return the arrays to save."""
-        return {}
-
-    def _state(self) -> dict[str, Any]:
-        """Return what else to save, ready for JSON."""
-        return {}
-
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        """Take over what ``_state`` and ``_tensors`` returned."""
-        return
+    def _require_size(self, what: str, size: int, most: int) -> None:
+        """Raise an AgentError if the spaces are too large for this learner."""
+        if size > most:
+            raise AgentError(
+                f"{self.name} takes up to {most:,} {what}, these spaces have {size:,}: make them "
+                "smaller or take another learner"
+            )
 
 
 def reject_reward(reward: float) -> NoReturn:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import ActionValues, Tensors
-from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
-from rldf_agents.learners.prioritised_sweeping import Outcome, PrioritisedSweeping
-from rldf_agents.learners.registry import register_learner
+from rldf_agents.errors import require
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep, register_learner
+from rldf_agents.learners.prioritised_sweeping import PrioritisedSweeping
 from rldf_agents.protocols import DiscreteValue
 from rldf_agents.schedules import EpsilonSchedule, complete_schedules
+
+_MOST_ACTIONS = 10**6
+"""Choosing greedily compares all actions of a state."""
 
 
 @dataclass(frozen=True)
@@ -41,26 +42,13 @@ class DynaQSettings:
 
     def __post_init__(self) -> None:
         complete_schedules(self)
-        if not 0.0 <= self.gamma < 1.0:
-            raise AgentError(
-                f"the discount gamma is {self.gamma}: give a number in [0, 1); without discount, "
-                "planning round a loop that pays has no end"
-            )
-        if self.planning_updates < 1:
-            raise AgentError(
-                f"planning_updates is {self.planning_updates}: give a number of at least 1"
-            )
+        # Without discount, planning round a loop that pays has no end.
+        require(0.0 <= self.gamma < 1.0, "the discount gamma", self.gamma, "a number in [0, 1)")
+        updates = self.planning_updates
+        require(updates >= 1, "planning_updates", updates, "a number of at least 1")
         for name in ("optimism", "threshold"):
             value = getattr(self, name)
-            if not 0.0 <= value < math.inf:
-                raise AgentError(f"{name} is {value}: give a finite number of at least 0")
-
-
-class _Arrival(NamedTuple):
-    """The last step of a current episode."""
-
-    action: int
-    reward: float
+            require(0.0 <= value < math.inf, name, value, "a finite number of at least 0")
 
 
 @register_learner
@@ -104,34 +92,41 @@ class DynaQ(DiscreteLearner):
 
     name: ClassVar[str] = "dyna_q"
     settings_type = DynaQSettings
+    saved_attributes: ClassVar[tuple[str, ...]] = (
+        "_sweeping.values",
+        "_sweeping.outcomes",
+        "_sweeping.predecessors",
+        "_sweeping.queue.priorities",
+        "_highest_reward",
+        "_changes",
+        "_arrivals",
+    )
 
     def __init__(self, *spaces: Any, **options: Any) -> None:
         super().__init__(*spaces, **options)
-        settings = self.settings
-        self._values = ActionValues(self._states.size, self._actions.size, 0.0)
-        self._sweeping = PrioritisedSweeping(self._values, settings.gamma, settings.threshold)
-        self._met: set[int] = set()
-        """States whose untried actions have their initial values."""
+        self._require_size("actions", self._actions.size, _MOST_ACTIONS)
+        self._sweeping = PrioritisedSweeping(self.settings.gamma, self.settings.threshold)
         self._highest_reward = 0.0
         """So far, at least 0: the expected reward of a state where an episode begins."""
         self._changes = [0.0] * self._actions.size
         """By action: the change of reward when last tried for the first time in a state."""
-        self._arrivals: dict[int, _Arrival] = {}
-        """By sub-environment."""
 
     def action_values(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Q(s, .), float64 [n_actions], joint actions in C order; 0 in unvisited states."""
-        return np.array(self._values.row(self._states.index(observation)))
+        return np.array(self._row(self._states.index(observation)))
 
     def forget_episodes(self) -> None:
         """Forget the last step of every episode."""
-        self._arrivals.clear()
+        self._arrivals: dict[int, tuple[int, float]] = {}
+        """By sub-environment: the last action of the current episode and its reward."""
+
+    def _restored(self) -> None:
+        self._sweeping.queue.rebuild()
 
     def _select(self, state: int, sub_env: int) -> int:
         self._meet(state, self._highest_reward)
-        arrival = self._arrivals.get(sub_env)
-        last = None if arrival is None else arrival.action
-        return self._explore(state, last, self._run.random)
+        last, _ = self._arrivals.get(sub_env, (None, 0.0))
+        return self._explore(state, last, self._random)
 
     def _learn(self, step: IndexedStep, sub_env: int) -> None:
         reward, pair = step.reward, (step.state, step.action)
@@ -139,59 +134,35 @@ class DynaQ(DiscreteLearner):
         if not step.terminated:
             self._meet(step.next_state, reward)
         before = self._arrivals.pop(sub_env, None)
-        if before is not None and pair not in self._sweeping.model.outcomes:
-            self._changes[step.action] = reward - before.reward
-        self._sweeping.observe(pair, Outcome(reward, step.next_state, step.terminated))
+        if before is not None and pair not in self._sweeping.outcomes:
+            self._changes[step.action] = reward - before[1]
+        self._sweeping.observe(pair, (reward, step.next_state, step.terminated))
         self._sweeping.plan(self.settings.planning_updates)
         self._highest_reward = max(self._highest_reward, reward)
         if not step.terminated and not step.truncated:
-            self._arrivals[sub_env] = _Arrival(step.action, reward)
+            self._arrivals[sub_env] = step.action, reward
 
     def _predict(self, state: int, deterministic: bool) -> int:
         if not deterministic:
-            return self._explore(state, None, self._run.prediction_random)
-        row = self._values.row(state)
+            return self._explore(state, None, self._prediction_random)
+        row = self._row(state)
         return row.index(max(row))
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "highest_reward": self._highest_reward,
-            "arrivals": [[sub_env, *last] for sub_env, last in sorted(self._arrivals.items())],
-        }
-
-    def _tensors(self) -> Tensors:
-        return {
-            **self._values.tensors(),
-            **self._sweeping.model.tensors(),
-            **self._sweeping.queue.tensors(),
-            "met": np.array(sorted(self._met), dtype=np.int64),
-            "changes": np.array(self._changes, dtype=np.float64),
-        }
-
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        self._highest_reward = state["highest_reward"]
-        self._arrivals = {
-            sub_env: _Arrival(action, reward) for sub_env, action, reward in state["arrivals"]
-        }
-        self._values.restore(tensors)
-        self._sweeping.model.restore(tensors)
-        self._sweeping.queue.restore(tensors)
-        self._met = set(tensors["met"].tolist())
-        self._changes = tensors["changes"].tolist()
+    def _row(self, state: int) -> list[float]:
+        return self._sweeping.values.get(state) or [0.0] * self._actions.size
 
     def _meet(self, state: int, reward: float) -> None:
         """Set the initial values of a new state."""
-        if state not in self._met:
-            self._met.add(state)
+        if state not in self._sweeping.values:
             promise = (reward + self.settings.optimism) / (1.0 - self.settings.gamma)
-            self._values.fill(state, promise)
+            self._sweeping.values[state] = [promise] * self._actions.size
 
     def _explore(self, state: int, last: int | None, random: np.random.Generator) -> int:
         draw = random.random()
-        epsilon = self.settings.epsilon(self._run.progress.timesteps)
+        epsilon = self.settings.epsilon(self.progress.timesteps)
         if draw < epsilon:
             return min(int(draw / epsilon * self._actions.size), self._actions.size - 1)
-        row = self._values.row(state)
+        row = self._row(state)
         highest = max(row)
         best = [action for action, value in enumerate(row) if value == highest]
         changes = self._changes

@@ -9,14 +9,12 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors
+from rldf_agents.errors import require
 from rldf_agents.learners.additive_reward import AdditiveReward
-from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep, register_learner
 from rldf_agents.learners.explored_graph import ExploredGraph
 from rldf_agents.learners.frontier_planning import FrontierPlanner
 from rldf_agents.learners.goal_paths import first_step, goal_groups
-from rldf_agents.learners.registry import register_learner
 
 _MOST_VALUES = 5_000
 """The covariance of their effects takes 200 MB."""
@@ -48,19 +46,8 @@ class FactoredUCBSettings:
     def __post_init__(self) -> None:
         for name in ("confidence", "state_cost", "step_cost"):
             value = getattr(self, name)
-            if not 0.0 <= value < math.inf:
-                raise AgentError(f"{name} is {value}: give a finite number of at least 0")
-        if not 0.0 < self.noise < math.inf:
-            raise AgentError(f"noise is {self.noise}: give a finite number above 0")
-
-
-class _Plan(NamedTuple):
-    """The next actions in one sub-environment, and the state where the first is taken."""
-
-    knowledge: int
-    """Number of events when it was made: a plan is valid until the next event."""
-    state: int
-    actions: list[int]
+            require(0.0 <= value < math.inf, name, value, "a finite number of at least 0")
+        require(0.0 < self.noise < math.inf, "noise", self.noise, "a finite number above 0")
 
 
 class _Event(NamedTuple):
@@ -128,20 +115,19 @@ class FactoredUCB(DiscreteLearner):
 
     name: ClassVar[str] = "factored_ucb"
     settings_type = FactoredUCBSettings
+    saved_attributes: ClassVar[tuple[str, ...]] = ("_events", "_plans")
 
     def __init__(self, *spaces: Any, **options: Any) -> None:
         super().__init__(*spaces, **options)
         sizes, settings = self._states.grid.sizes, self.settings
-        _require_size("values on the axes of its observations", sum(sizes), _MOST_VALUES)
-        _require_size("actions", self._actions.size, _MOST_ACTIONS)
+        self._require_size("values on all axes together", sum(sizes), _MOST_VALUES)
+        self._require_size("actions", self._actions.size, _MOST_ACTIONS)
         self._graph = ExploredGraph(sizes, self._actions.grid.sizes)
         self._model = AdditiveReward(sizes, settings.noise)
         self._planner = FrontierPlanner(
             settings.confidence, settings.state_cost, settings.step_cost
         )
         self._events: list[_Event] = []
-        self._plans: dict[int, _Plan] = {}
-        """By sub-environment."""
 
     def effects(self) -> list[npt.NDArray[np.float64]]:
         """Return the expected effect of every value of every axis on the reward.
@@ -152,27 +138,28 @@ class FactoredUCB(DiscreteLearner):
 
     def forget_episodes(self) -> None:
         """Forget all plans."""
-        self._plans.clear()
+        self._plans: dict[int, tuple[int, list[int]]] = {}
+        """By sub-environment: the next actions, and the state where the first is taken.
+
+        A plan is valid until the next event."""
 
     def _select(self, state: int, sub_env: int) -> int:
         """Return the next action of the plan."""
         if state not in self._graph:
             self._learn_event(_Event(state, -1, state, False, math.nan))
-        plan = self._plans.get(sub_env)
-        if plan is None or plan.knowledge != len(self._events) or plan.state != state:
-            actions = self._planner.plan(self._graph, self._model, state, self._run.random)
-            plan = self._plans[sub_env] = _Plan(len(self._events), state, actions)
-        return plan.actions[0]
+        planned_in, actions = self._plans.get(sub_env, (-1, []))
+        if planned_in != state:
+            actions = self._planner.plan(self._graph, self._model, state, self._random)
+            self._plans[sub_env] = state, actions
+        return actions[0]
 
     def _learn(self, step: IndexedStep, sub_env: int) -> None:
         event = _Event(step.state, step.action, step.next_state, bool(step.terminated), step.reward)
-        plan = self._plans.pop(sub_env, None)
+        state, actions = self._plans.pop(sub_env, (-1, []))
         if self._is_new(event):
             self._learn_event(event)
-        elif plan is not None and plan.state == step.state and plan.actions[1:]:
-            self._plans[sub_env] = _Plan(plan.knowledge, step.next_state, plan.actions[1:])
-        if step.terminated or step.truncated:
-            self._plans.pop(sub_env, None)
+        elif state == step.state and actions[1:] and not (step.terminated or step.truncated):
+            self._plans[sub_env] = step.next_state, actions[1:]
 
     def _predict(self, state: int, deterministic: bool) -> int:
         """Return the action that training would take, or with ``deterministic`` the best known.
@@ -181,32 +168,17 @@ class FactoredUCB(DiscreteLearner):
         highest reward or, if none has at least the average, to the state with the highest reward.
         """
         if not deterministic:
-            random = self._run.prediction_random
+            random = self._prediction_random
             return self._planner.plan(self._graph, self._model, state, random)[0]
         ways = (first_step(self._graph, state, goals) for goals in goal_groups(self._graph))
         return next((way for way in ways if way is not None), 0)
 
-    def _state(self) -> dict[str, Any]:
-        plans = {
-            str(sub_env): [plan.state, plan.actions]
-            for sub_env, plan in sorted(self._plans.items())
-            if plan.knowledge == len(self._events)
-        }
-        return {"plans": plans}
-
-    def _tensors(self) -> Tensors:
-        steps = np.array([event[:4] for event in self._events], dtype=np.int64).reshape(-1, 4)
-        rewards = np.array([event.reward for event in self._events], dtype=np.float64)
-        return {"events": steps, "rewards": rewards}
-
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        rows = zip(tensors["events"].tolist(), tensors["rewards"].tolist(), strict=True)
-        for (source, action, next_state, terminated), reward in rows:
-            self._learn_event(_Event(source, action, next_state, bool(terminated), reward))
-        self._plans = {
-            int(sub_env): _Plan(len(self._events), source, actions)
-            for sub_env, (source, actions) in state["plans"].items()
-        }
+    def _restored(self) -> None:
+        events, plans = self._events, self._plans
+        self._events, self._plans = [], {}
+        for event in events:
+            self._learn_event(_Event(*event))
+        self._plans = plans
 
     def _is_new(self, event: _Event) -> bool:
         graph = self._graph
@@ -218,6 +190,7 @@ class FactoredUCB(DiscreteLearner):
 
     def _learn_event(self, event: _Event) -> None:
         self._events.append(event)
+        self._plans.clear()
         graph = self._graph
         if event.action < 0:
             graph.meet(event.state)
@@ -226,8 +199,3 @@ class FactoredUCB(DiscreteLearner):
         if event.next_state not in graph.rewards:
             graph.rewards[event.next_state] = event.reward
             self._model.observe(graph.position(event.next_state), event.reward)
-
-
-def _require_size(what: str, size: int, most: int) -> None:
-    if size > most:
-        raise AgentError(f"factored_ucb takes at most {most} {what}, here are {size}")

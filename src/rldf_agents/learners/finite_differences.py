@@ -6,10 +6,7 @@ import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
-from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors
+from rldf_agents.errors import require
 from rldf_agents.learners.space_index import Position
 
 
@@ -33,12 +30,10 @@ class GradientSettings:
 
     def __post_init__(self) -> None:
         for name, least in (("stride", 1), ("perturbation", 0)):
-            if getattr(self, name) < least:
-                raise AgentError(
-                    f"{name} is {getattr(self, name)}: give a whole number of at least {least}"
-                )
-        if not 0.0 <= self.noise < math.inf:
-            raise AgentError(f"noise is {self.noise}: give a finite number of at least 0")
+            value = getattr(self, name)
+            require(value >= least, name, value, f"a whole number of at least {least}")
+        holds = 0.0 <= self.noise < math.inf
+        require(holds, "noise", self.noise, "a finite number of at least 0")
 
 
 class RewardGrid:
@@ -110,19 +105,6 @@ class RewardGrid:
                     path.append(there)
                     here = there
         return path
-
-    def tensors(self) -> Tensors:
-        """Return what was seen: positions int64 [n, n_axes] and feedback float64 [n]."""
-        positions = np.array(list(self.seen), dtype=np.int64)
-        return {
-            "positions": positions.reshape(len(self.seen), len(self.sizes)),
-            "feedback": np.array(list(self.seen.values()), dtype=np.float64),
-        }
-
-    def restore(self, tensors: Tensors) -> None:
-        """Take over what ``tensors`` returned."""
-        positions = map(tuple, tensors["positions"].tolist())
-        self.seen = dict(zip(positions, tensors["feedback"].tolist(), strict=True))
 
 
 def shifted(position: Position, axis: int, units: int) -> Position:

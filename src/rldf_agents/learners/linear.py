@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors, require_shape
-from rldf_agents.learners.discrete_learner import IndexedStep
+from rldf_agents.errors import require
+from rldf_agents.learners.discrete_learner import IndexedStep, register_learner
 from rldf_agents.learners.space_index import Indices
-from rldf_agents.learners.temporal_difference import TemporalDifference, check_value_settings
-from rldf_agents.schedules import (
-    EpsilonSchedule,
-    StepSizeSchedule,
-    complete_schedules,
+from rldf_agents.learners.temporal_difference import (
+    NextActionRule,
+    TemporalDifference,
+    check_value_settings,
 )
+from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule, complete_schedules
 
 _MOST_WEIGHTS = 10**8
 """800 MB, and as much for the counts."""
@@ -47,8 +46,8 @@ class LinearSettings:
     def __post_init__(self) -> None:
         complete_schedules(self)
         check_value_settings(self.gamma, self.initial_value)
-        if not 0.0 <= self.bonus < math.inf:
-            raise AgentError(f"the bonus is {self.bonus}: give a finite number of at least 0")
+        holds = 0.0 <= self.bonus < math.inf
+        require(holds, "the bonus", self.bonus, "a finite number of at least 0")
 
 
 class LinearLearner(TemporalDifference):
@@ -70,22 +69,24 @@ class LinearLearner(TemporalDifference):
     - Thompson sampling, weights drawn with deviation 2 (1 + n)^-1/2: 83 (1: 121, 5: 100)
     - the upper bound with gamma 0.9 and its best bonus, 40: 95; with alpha 0.5: 83
 
+    Args:
+        observation_space: Discrete or MultiDiscrete; each component is an axis.
+        action_space: Discrete or MultiDiscrete; joint actions have separate weights.
+        options: the fields of ``LinearSettings``.
+
     Raises:
-        AgentError: if there are more than 10^8 weights, too many for the memory.
+        AgentError: for other spaces, options that are unknown or out of range, and more than 10^8
+            weights, too many for the memory.
     """
 
     settings_type = LinearSettings
+    saved_attributes: ClassVar[tuple[str, ...]] = ("_weights", "_counts")
 
     def __init__(self, *spaces: Any, **options: Any) -> None:
         super().__init__(*spaces, **options)
         sizes = self._states.grid.sizes
         shape = sum(sizes), self._actions.size
-        if math.prod(shape) > _MOST_WEIGHTS:
-            raise AgentError(
-                f"a linear learner needs {shape[0]} x {shape[1]} weights here, "
-                f"{16e-9 * math.prod(shape):.0f} GB with their counts: it takes spaces with up to "
-                f"{_MOST_WEIGHTS:.0e} weights"
-            )
+        self._require_size("weights", math.prod(shape), _MOST_WEIGHTS)
         self._starts: Indices = np.cumsum([0, *sizes[:-1]])
         self._weights = np.full(shape, self.settings.initial_value / len(sizes))
         """float64 [sum of axis sizes, n_actions], axis after axis."""
@@ -99,7 +100,7 @@ class LinearLearner(TemporalDifference):
     def _epsilon_greedy(self, state: int, random: np.random.Generator) -> int:
         """Return an action, epsilon-greedy on value plus bonus, ties broken at random."""
         settings = self.settings
-        if random.random() < settings.epsilon(self._run.progress.timesteps):
+        if random.random() < settings.epsilon(self.progress.timesteps):
             return int(random.integers(self._actions.size))
         features = self._features(state)
         values = self._weights[features].sum(axis=0)
@@ -120,10 +121,24 @@ class LinearLearner(TemporalDifference):
         features: Indices = self._starts + np.array(self._states.grid.position(state))
         return features
 
-    def _tensors(self) -> Tensors:
-        return {"weights": self._weights, "counts": self._counts}
 
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        for name, own in self._tensors().items():
-            require_shape(name, tensors[name], own.shape)
-            np.copyto(own, tensors[name])
+@register_learner
+class LinearQLearning(LinearLearner):
+    """Q-learning with one weight for each value of each axis; see ``LinearLearner``.
+
+    Off-policy bootstrapping with function approximation has no guarantee of convergence (S&B
+    §11.2-11.3), and values that do not add up over axes cannot be represented.
+    """
+
+    name: ClassVar[str] = "linear_q_learning"
+
+
+@register_learner
+class LinearSARSA(NextActionRule, LinearLearner):
+    """Semi-gradient SARSA with one weight for each value of each axis; see ``LinearLearner``.
+
+    Being on-policy it does not diverge, though it may oscillate near the best weights (S&B §10.1;
+    Gordon 2001).
+    """
+
+    name: ClassVar[str] = "linear_sarsa"

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep, register_learner
 from rldf_agents.learners.displacements import Displacements
 from rldf_agents.learners.finite_differences import GradientSettings, RewardGrid
-from rldf_agents.learners.registry import register_learner
 from rldf_agents.learners.space_index import Position
 from rldf_agents.protocols import DiscreteValue
-
-
-@dataclass
-class _Walk:
-    """The current path in one sub-environment."""
-
-    path: list[Position] = field(default_factory=list)
-    """The next positions, each one unit from the one before."""
-    climbing_from: float | None = None
-    """Reward at the start of an ascent; None on other paths."""
 
 
 @register_learner
@@ -61,31 +48,31 @@ class NoisyDiffusionGradient(DiscreteLearner):
         action_space: Discrete or MultiDiscrete.
         options: the fields of ``GradientSettings``.
 
+    Attributes:
+        plateaus: number of gradients of the run without a signal.
+        divergences: number of ascents of the run that ended lower than they began.
+
     Raises:
         AgentError: for other spaces and for options that are unknown or out of range.
     """
 
     name: ClassVar[str] = "noisy_diffusion_gradient"
     settings_type = GradientSettings
+    saved_attributes: ClassVar[tuple[str, ...]] = (
+        "plateaus",
+        "divergences",
+        "_displacements.largest",
+        "_displacements.idle_at",
+        "_rewards.seen",
+        "_paths",
+        "_climbs",
+    )
 
     def __init__(self, *spaces: Any, **options: Any) -> None:
         super().__init__(*spaces, **options)
         self._displacements = Displacements(self._actions.grid.sizes)
         self._rewards = RewardGrid(self._states.grid.sizes)
-        self._walks: dict[int, _Walk] = {}
-        """By sub-environment."""
-        self._plateaus = 0
-        self._divergences = 0
-
-    @property
-    def plateaus(self) -> int:
-        """How many gradients of the run had no signal."""
-        return self._plateaus
-
-    @property
-    def divergences(self) -> int:
-        """How many ascents of the run ended lower than they began."""
-        return self._divergences
+        self.plateaus = self.divergences = 0
 
     def gradient(self, observation: DiscreteValue) -> npt.NDArray[np.float64]:
         """Return Δf, float64 [n_axes], of the rewards so far; 0 where too few are known."""
@@ -95,28 +82,30 @@ class NoisyDiffusionGradient(DiscreteLearner):
 
     def start_run(self, seed: int | None) -> None:
         """Start the run of this seed; with the seed of the current run, or None, continue it."""
-        before = self._run.progress
+        before = self.progress
         super().start_run(seed)
-        if self._run.progress is not before:
-            self._plateaus = self._divergences = 0
+        if self.progress is not before:
+            self.plateaus = self.divergences = 0
 
     def forget_episodes(self) -> None:
         """Forget the current paths."""
-        self._walks.clear()
+        self._paths: dict[int, list[Position]] = {}
+        """By sub-environment: the next positions, each one unit from the one before."""
+        self._climbs: dict[int, float] = {}
+        """By sub-environment whose path is an ascent: the reward where it started."""
 
     def _select(self, state: int, sub_env: int) -> int:
         """Return the next move of the current path, or begin one."""
         position = self._states.grid.position(state)
-        walk = self._walks.setdefault(sub_env, _Walk())
-        if not walk.path:
-            self._plan(position, walk)
-        action = self._action_towards(position, walk.path[0]) if walk.path else None
+        if not self._paths.get(sub_env):
+            self._paths[sub_env] = self._plan(position, sub_env)
+        path = self._paths[sub_env]
+        action = self._action_towards(position, path[0]) if path else None
         if action is None:
-            walk.path.clear()
-            walk.climbing_from = None
+            self._forget_path(sub_env)
             action = self._displacements.untried(position)
         if action is None:
-            action = int(self._run.random.integers(self._actions.size))
+            action = int(self._random.integers(self._actions.size))
         return action
 
     def _learn(self, step: IndexedStep, sub_env: int) -> None:
@@ -125,9 +114,9 @@ class NoisyDiffusionGradient(DiscreteLearner):
         after = self._states.grid.position(step.next_state)
         self._displacements.observe(step.action, before, after)
         self._rewards.seen[after] = step.reward
-        self._advance(self._walks.setdefault(sub_env, _Walk()), after, step.reward)
+        self._advance(sub_env, after, step.reward)
         if step.terminated or step.truncated:
-            del self._walks[sub_env]
+            self._forget_path(sub_env)
 
     def _predict(self, state: int, deterministic: bool) -> int:
         """Return the move to the neighbour with the highest reward so far.
@@ -144,65 +133,49 @@ class NoisyDiffusionGradient(DiscreteLearner):
         best = [action for action, reward in seen.items() if reward == highest]
         if not best:
             best = list(range(1 if deterministic else self._actions.size))
-        return best[0 if deterministic else int(self._run.prediction_random.integers(len(best)))]
+        return best[0 if deterministic else int(self._prediction_random.integers(len(best)))]
 
-    def _state(self) -> dict[str, Any]:
-        return {
-            "plateaus": self._plateaus,
-            "divergences": self._divergences,
-            "walks": [[sub_env, asdict(walk)] for sub_env, walk in sorted(self._walks.items())],
-        }
+    def _forget_path(self, sub_env: int) -> None:
+        self._paths.pop(sub_env, None)
+        self._climbs.pop(sub_env, None)
 
-    def _tensors(self) -> Tensors:
-        return {**self._displacements.tensors(), **self._rewards.tensors()}
-
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        self._plateaus, self._divergences = state["plateaus"], state["divergences"]
-        self._walks = {
-            sub_env: _Walk([tuple(place) for place in walk["path"]], walk["climbing_from"])
-            for sub_env, walk in state["walks"]
-        }
-        self._displacements.restore(tensors)
-        self._rewards.restore(tensors)
-
-    def _advance(self, walk: _Walk, position: Position, feedback: float) -> None:
-        if not walk.path or position != walk.path[0]:
-            walk.path, walk.climbing_from = [], None
+    def _advance(self, sub_env: int, position: Position, reward: float) -> None:
+        path = self._paths.get(sub_env)
+        if not path or position != path[0]:
+            self._forget_path(sub_env)
             return
-        del walk.path[0]
-        if not walk.path and walk.climbing_from is not None:
-            if feedback < walk.climbing_from - self.settings.noise:
-                self._divergences += 1
-                walk.path = self._random_walk(position)
-            walk.climbing_from = None
+        del path[0]
+        if path or sub_env not in self._climbs:
+            return
+        if reward < self._climbs.pop(sub_env) - self.settings.noise:
+            self.divergences += 1
+            self._paths[sub_env] = self._random_walk(position)
 
-    def _plan(self, position: Position, walk: _Walk) -> None:
-        """Set a path: a probe, an ascent or a random walk; none where moves are unknown."""
+    def _plan(self, position: Position, sub_env: int) -> list[Position]:
+        """Return a probe, an ascent or a random walk; nothing where moves are unknown."""
         beside = list(self._rewards.neighbours(position))
         reachable = [place for _, place in self._moves(position)]
         if len(reachable) < len(beside) and self._displacements.untried(position) is not None:
-            return
+            return []
         unseen = [place for place in reachable if place not in self._rewards.seen]
         if not unseen and position in self._rewards.seen:
-            walk.path = self._rewards.ascent(position, reachable, self.settings)
-            if walk.path:
-                walk.climbing_from = self._rewards.seen[position]
-                return
-            self._plateaus += 1
+            path = self._rewards.ascent(position, reachable, self.settings)
+            if path:
+                self._climbs[sub_env] = self._rewards.seen[position]
+                return path
+            self.plateaus += 1
             if self.settings.perturbation:
-                walk.path = self._random_walk(position)
-                return
+                return self._random_walk(position)
             for place in reachable:
                 del self._rewards.seen[place]
-        if reachable:
-            walk.path = [(unseen or reachable)[0], position]
+        return [(unseen or reachable)[0], position] if reachable else []
 
     def _random_walk(self, position: Position) -> list[Position]:
         path: list[Position] = []
         for _ in range(self.settings.perturbation):
             places = [place for _, place in self._moves(path[-1] if path else position)]
             if places:
-                path.append(places[int(self._run.random.integers(len(places)))])
+                path.append(places[int(self._random.integers(len(places)))])
         return path
 
     def _moves(self, position: Position) -> Iterator[tuple[int, Position]]:

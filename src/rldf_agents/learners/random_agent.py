@@ -7,8 +7,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
-from rldf_agents.learners.registry import register_learner
+from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep, register_learner
 from rldf_agents.protocols import DiscreteArray, Transitions
 
 
@@ -27,22 +26,22 @@ class RandomAgent(DiscreteLearner):
     name: ClassVar[str] = "random"
 
     def _select(self, state: int, sub_env: int) -> int:
-        return int(self._run.random.integers(self._actions.size))
+        return int(self._random.integers(self._actions.size))
 
     def _learn(self, step: IndexedStep, sub_env: int) -> None:
         return
 
     def _predict(self, state: int, deterministic: bool) -> int:
-        random = self._run.prediction_random
+        random = self._prediction_random
         return 0 if deterministic else int(random.integers(self._actions.size))
 
     def select_actions(
         self, observations: DiscreteArray, sub_envs: npt.NDArray[np.int64]
     ) -> DiscreteArray:
         """Return one random action each."""
-        random = self._run.random
+        random = self._random
         return self._actions.values(random.integers(self._actions.size, size=sub_envs.size))
 
     def update_all(self, transitions: Transitions) -> None:
         """Count one step of all sub-environments."""
-        self._run.count(transitions)
+        self.progress.count(transitions)

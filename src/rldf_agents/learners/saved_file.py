@@ -1,70 +1,58 @@
-"""One file for one learner: arrays as safetensors, everything else as JSON in its header."""
+"""One file for one learner: its large arrays as safetensors, everything else as JSON."""
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
 import safetensors.numpy
+from gymnasium import spaces
 
-from rldf_agents.autoreset_adapter import single_spaces
 from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors
-from rldf_agents.learners.space_index import DiscreteSpace, space_from_json, space_to_json
-from rldf_agents.protocols import Environment
-from rldf_agents.schedules import schedule_from_json, schedule_to_json
+from rldf_agents.learners.space_index import DiscreteSpace
+from rldf_agents.schedules import SCHEDULES
 
 _SUFFIX = ".safetensors"
 _KEY = "rldf_agents"
-_VERSION = 3
+_VERSION = 4
+_JSON = "json"
+"""Name of the tensor that holds the JSON, uint8 [n]: a header of safetensors is limited."""
+
+_CLASSES: dict[str, Any] = {
+    kind.__name__: kind for kind in (*SCHEDULES, spaces.Discrete, spaces.MultiDiscrete)
+}
 
 
-@dataclass(frozen=True)
-class SavedLearner:
-    """The content of one file."""
-
-    learner: str
-    """Its name."""
-    spaces: tuple[DiscreteSpace, DiscreteSpace]
-    """Of observations and actions; with ``settings``, the arguments of the constructor."""
-    settings: dict[str, Any]
-    state: dict[str, Any]
-    """Everything else: progress, random state, plans."""
-    tensors: Tensors
-
-
-def write_learner(path: str | Path, saved: SavedLearner) -> Path:
+def write_learner(path: str | Path, learner: str, values: Mapping[str, Any]) -> Path:
     """Write the file and return its path, ``.safetensors`` added when missing.
 
     The bytes go to a temporary file beside it that then takes its name: after any failure there
     is either the old file or the new one.
 
+    Args:
+        path: of the file.
+        learner: name of the learner.
+        values: an array is a tensor of this name; of others, ``encode`` says what they may be.
+
     Raises:
-        AgentError: if a schedule among the settings is not of this package.
+        AgentError: if a value cannot be saved.
     """
     path = _with_suffix(path)
-    settings = {
-        name: schedule_to_json(value) if callable(value) else value
-        for name, value in saved.settings.items()
-    }
-    header = {
-        "version": _VERSION,
-        "learner": saved.learner,
-        "observation_space": space_to_json(saved.spaces[0]),
-        "action_space": space_to_json(saved.spaces[1]),
-        "state": {"settings": settings, **saved.state},
-    }
-    metadata = {_KEY: json.dumps(header, default=_plain_number)}
+    tensors = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    others = {name: encode(value) for name, value in values.items() if name not in tensors}
+    tensors[_JSON] = np.frombuffer(json.dumps(others).encode(), dtype=np.uint8)
+    metadata = {_KEY: json.dumps({"version": _VERSION, "learner": learner})}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
-            file.write(safetensors.numpy.save(saved.tensors, metadata))
+            file.write(safetensors.numpy.save(tensors, metadata))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -74,17 +62,15 @@ def write_learner(path: str | Path, saved: SavedLearner) -> Path:
     return path
 
 
-def read_learner(path: str | Path, learner: str, env: Environment | None) -> SavedLearner:
-    """Read a file that ``write_learner`` wrote.
+def read_learner(path: str | Path, learner: str) -> dict[str, Any]:
+    """Return the values that ``write_learner`` wrote.
 
     Args:
         path: of the file, ``.safetensors`` added when missing.
         learner: name of the learner that it must hold.
-        env: if given, its spaces must be those of the saved learner.
 
     Raises:
-        AgentError: if the file is missing, damaged, not a saved learner, holds another learner or
-            one for other spaces (the message says which differ).
+        AgentError: if the file is missing, damaged, not a saved learner, or holds another learner.
     """
     path = _with_suffix(path)
     if not path.is_file():
@@ -93,7 +79,7 @@ def read_learner(path: str | Path, learner: str, env: Environment | None) -> Sav
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
             names = file.keys()
-            tensors: Tensors = {name: file.get_tensor(name) for name in names}
+            tensors: dict[str, Any] = {name: file.get_tensor(name) for name in names}
     except safetensors.SafetensorError as error:
         raise AgentError(f"{path} is damaged or is not a saved learner: {error}") from error
     if _KEY not in metadata:
@@ -103,37 +89,73 @@ def read_learner(path: str | Path, learner: str, env: Environment | None) -> Sav
         raise AgentError(f"{path} has format {header['version']}, this version reads {_VERSION}")
     if header["learner"] != learner:
         raise AgentError(f"{path} holds a {header['learner']} learner: load it as one")
-    spaces = space_from_json(header["observation_space"]), space_from_json(header["action_space"])
-    if env is not None:
-        _require_same_spaces(path, spaces, env)
-    state = header["state"]
-    settings = {
-        name: schedule_from_json(value) if isinstance(value, dict) else value
-        for name, value in state.pop("settings").items()
-    }
-    return SavedLearner(learner, spaces, settings, state, tensors)
+    others = json.loads(tensors.pop(_JSON).tobytes())
+    return {**tensors, **{name: decode(value) for name, value in others.items()}}
 
 
-def _plain_number(value: object) -> Any:
-    """Return a number of NumPy, as seeds and settings may be, as one of Python."""
+def encode(value: Any) -> Any:
+    """Return a value as JSON that ``decode`` reads back, each kind but lists under a tag.
+
+    Args:
+        value: None, a bool, number or string, a space, a schedule of this package, an array, or a
+            list, tuple or dict of these.
+
+    Raises:
+        AgentError: for anything else.
+    """
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} cannot be saved")
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list):
+        return [encode(item) for item in value]
+    if isinstance(value, tuple):
+        return {"tuple": [encode(item) for item in value]}
+    if isinstance(value, dict):
+        return {"dict": [[encode(key), encode(item)] for key, item in value.items()]}
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist(), "dtype": str(value.dtype)}
+    if isinstance(value, SCHEDULES):
+        fields = {name: encode(number) for name, number in asdict(value).items()}
+        return {"object": type(value).__name__, **fields}
+    if isinstance(value, DiscreteSpace):
+        return _encoded_space(value)
+    raise AgentError(
+        f"{value!r} cannot be saved: use numbers, arrays, containers of them, and the schedules "
+        "of rldf_agents.schedules"
+    )
+
+
+def decode(saved: Any) -> Any:
+    """Return the value that ``encode`` wrote.
+
+    Raises:
+        AgentError: for a space or schedule that this version does not know.
+    """
+    if isinstance(saved, list):
+        return [decode(item) for item in saved]
+    if not isinstance(saved, dict):
+        return saved
+    (kind, content), *arguments = saved.items()
+    if kind == "dict":
+        return {decode(key): decode(item) for key, item in content}
+    if kind == "array":
+        return np.array(content, dtype=saved["dtype"])
+    if kind == "object":
+        if content not in _CLASSES:
+            raise AgentError(f"{content} in a saved learner is unknown to this version")
+        return _CLASSES[content](**dict(arguments))
+    return tuple(decode(item) for item in content)
+
+
+def _encoded_space(space: DiscreteSpace) -> dict[str, Any]:
+    names = ("n", "start") if isinstance(space, spaces.Discrete) else ("nvec", "start")
+    arguments = {name: np.asarray(getattr(space, name)).tolist() for name in names}
+    # Only newer releases of Gymnasium take a dtype for Discrete; without one it is int64.
+    dtype = {} if space.dtype == np.int64 else {"dtype": str(space.dtype)}
+    return {"object": type(space).__name__, **arguments, **dtype}
 
 
 def _with_suffix(path: str | Path) -> Path:
     path = Path(path)
     return path if path.suffix == _SUFFIX else path.with_name(path.name + _SUFFIX)
-
-
-def _require_same_spaces(
-    path: Path, spaces: tuple[DiscreteSpace, DiscreteSpace], env: Environment
-) -> None:
-    names = ("observation space", "action space")
-    differences = [
-        f"{name} {of_file} in the file, {of_env} in the environment"
-        for name, of_file, of_env in zip(names, spaces, single_spaces(env), strict=True)
-        if of_file != of_env
-    ]
-    if differences:
-        raise AgentError(f"{path} was made for other spaces: {'; '.join(differences)}")

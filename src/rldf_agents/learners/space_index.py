@@ -165,27 +165,3 @@ class SpaceIndex:
 
     def _reject(self, value: DiscreteArray) -> NoReturn:
         raise AgentError(f"the {self._role} {value} is not in the space {self.space}")
-
-
-def space_to_json(space: DiscreteSpace) -> dict[str, Any]:
-    """Return kind, sizes, starts and dtype of a space."""
-    if isinstance(space, spaces.Discrete):
-        sizes = {"kind": "Discrete", "n": int(space.n), "start": int(space.start)}
-    else:
-        sizes = {
-            "kind": "MultiDiscrete",
-            "nvec": space.nvec.tolist(),
-            "start": space.start.tolist(),
-        }
-    return {**sizes, "dtype": str(space.dtype)}
-
-
-def space_from_json(saved: dict[str, Any]) -> DiscreteSpace:
-    """Return the space that ``space_to_json`` wrote."""
-    dtype: Any = np.dtype(saved["dtype"])
-    if saved["kind"] == "MultiDiscrete":
-        return spaces.MultiDiscrete(saved["nvec"], dtype=dtype, start=saved["start"])
-    if dtype == np.int64:
-        return spaces.Discrete(saved["n"], start=saved["start"])
-    # Only newer releases of Gymnasium have, and take, a dtype.
-    return spaces.Discrete(saved["n"], start=saved["start"], dtype=dtype)

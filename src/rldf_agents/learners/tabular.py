@@ -1,23 +1,26 @@
-"""Temporal-difference control on a table of action values."""
+"""Q-learning and SARSA on a table of action values (the paper's Alg. 1)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.learners.action_values import ActionValues, Tensors, Values
-from rldf_agents.learners.discrete_learner import IndexedStep, reject_reward
+from rldf_agents.learners.action_values import ActionValues, Values
+from rldf_agents.learners.discrete_learner import IndexedStep, register_learner, reject_reward
 from rldf_agents.learners.space_index import Indices
-from rldf_agents.learners.temporal_difference import TemporalDifference, check_value_settings
-from rldf_agents.protocols import DiscreteArray, Transitions
-from rldf_agents.schedules import (
-    EpsilonSchedule,
-    StepSizeSchedule,
-    complete_schedules,
+from rldf_agents.learners.temporal_difference import (
+    NextActionRule,
+    TemporalDifference,
+    check_value_settings,
 )
+from rldf_agents.protocols import DiscreteArray, Transitions
+from rldf_agents.schedules import EpsilonSchedule, StepSizeSchedule, complete_schedules
+
+_MOST_ACTIONS = 10**6
+"""Choosing greedily compares all actions of a state."""
 
 
 @dataclass(frozen=True)
@@ -60,18 +63,27 @@ class TabularSettings:
 
 
 class TabularLearner(TemporalDifference):
-    """Temporal-difference control with a row of the table for each state.
+    """Temporal-difference control with a row of the table for each state that was visited.
 
     On a vector environment all targets are computed from the values before the step.
+
+    Args:
+        observation_space: Discrete or MultiDiscrete.
+        action_space: Discrete or MultiDiscrete; joint actions are the columns of the table.
+        options: the fields of ``TabularSettings``.
+
+    Raises:
+        AgentError: for other spaces, more than a million actions, and options that are unknown or
+            out of range.
     """
 
     settings_type = TabularSettings
+    saved_attributes: ClassVar[tuple[str, ...]] = ("_values.updated",)
 
     def __init__(self, *spaces: Any, **options: Any) -> None:
         super().__init__(*spaces, **options)
-        self._values = ActionValues(
-            self._states.size, self._actions.size, self.settings.initial_value
-        )
+        self._require_size("actions", self._actions.size, _MOST_ACTIONS)
+        self._values = ActionValues(self._actions.size, self.settings.initial_value)
 
     def _row(self, state: int) -> list[float]:
         return self._values.row(state)
@@ -83,7 +95,7 @@ class TabularLearner(TemporalDifference):
         that it lies in an interval, it is uniform there.
         """
         draw = random.random()
-        epsilon = self.settings.epsilon(self._run.progress.timesteps)
+        epsilon = self.settings.epsilon(self.progress.timesteps)
         if draw < epsilon:
             return min(int(draw / epsilon * self._actions.size), self._actions.size - 1)
         row = self._values.row(state)
@@ -125,7 +137,7 @@ class TabularLearner(TemporalDifference):
         td_update, step_size = self._values.td_update, self.settings.step_size
         for update in zip(states.tolist(), actions.tolist(), targets.tolist(), strict=True):
             td_update(*update, step_size)
-        self._run.count(transitions)
+        self.progress.count(transitions)
 
     def _select_all(self, states: Indices, sub_envs: Indices) -> Indices:
         return self._epsilon_greedy_all(states)
@@ -137,8 +149,8 @@ class TabularLearner(TemporalDifference):
 
     def _epsilon_greedy_all(self, states: Indices) -> Indices:
         """Return an action for each state as ``_epsilon_greedy`` would, int64 [n]."""
-        draws = self._run.random.random(states.size)
-        epsilon = self.settings.epsilon(self._run.progress.timesteps)
+        draws = self._random.random(states.size)
+        epsilon = self.settings.epsilon(self.progress.timesteps)
         exploring = draws < epsilon
         rows = self._values.rows(states)
         candidates = (rows == rows.max(axis=1, keepdims=True)) | exploring[:, np.newaxis]
@@ -150,8 +162,47 @@ class TabularLearner(TemporalDifference):
         actions: Indices = (candidates.cumsum(axis=1) > ranks[:, np.newaxis]).argmax(axis=1)
         return actions
 
-    def _tensors(self) -> Tensors:
-        return self._values.tensors()
 
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        self._values.restore(tensors)
+@register_learner
+class QLearning(TabularLearner):
+    """``Q(s, a) <- Q(s, a) + alpha [r + gamma max Q(s', .) - Q(s, a)]``, acting epsilon-greedily.
+
+    Watkins 1989; Sutton & Barto §6.5. Arguments are those of ``TabularLearner``.
+
+    Feedback that is positive at every step makes staying near the goal worth more than ending
+    the episode there, unless gamma is below 1 - (reward beside the goal) / (reward at the goal),
+    0.25 for ``multi_semantic``. A search does not depend on it: it ends at the first visit.
+    """
+
+    name: ClassVar[str] = "q_learning"
+
+
+@register_learner
+class SARSA(NextActionRule, TabularLearner):
+    """``Q(s, a) <- Q(s, a) + alpha [r + gamma Q(s', a') - Q(s, a)]``, acting epsilon-greedily.
+
+    Rummery & Niranjan 1994; Sutton & Barto §6.4. Arguments are those of ``TabularLearner``.
+
+    On a vector environment all next actions come from the values before the step.
+    """
+
+    name: ClassVar[str] = "sarsa"
+
+    def _select_all(self, states: Indices, sub_envs: Indices) -> Indices:
+        chosen = [self._chosen.get(sub_env, (-1, -1)) for sub_env in sub_envs.tolist()]
+        chosen_states, actions = np.array(chosen, dtype=np.int64).reshape(-1, 2).T
+        new = chosen_states != states
+        actions[new] = self._epsilon_greedy_all(states[new])
+        return actions
+
+    def _next_values(self, next_states: Indices, transitions: Transitions) -> Values:
+        actions = self._epsilon_greedy_all(next_states)
+        for sub_env in transitions.sub_envs.tolist():
+            self._chosen.pop(sub_env, None)
+        going = ~transitions.terminated
+        pairs = zip(next_states.tolist(), actions.tolist(), strict=True)
+        ends = zip(transitions.sub_envs[going].tolist(), transitions.truncated[going], strict=True)
+        for (sub_env, truncated), pair in zip(ends, pairs, strict=True):
+            if not truncated:
+                self._chosen[sub_env] = pair
+        return self._values.rows(next_states)[np.arange(next_states.size), actions]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from rldf_agents.errors import AgentError
-from rldf_agents.learners.action_values import Tensors
+from rldf_agents.errors import require
 from rldf_agents.learners.discrete_learner import DiscreteLearner, IndexedStep
 from rldf_agents.protocols import DiscreteValue
 
 
 def check_value_settings(gamma: float, initial_value: float) -> None:
     """Raise an AgentError if ``gamma`` is outside [0, 1] or ``initial_value`` is not finite."""
-    if not 0.0 <= gamma <= 1.0:
-        raise AgentError(f"the discount gamma is {gamma}: give a number in [0, 1]")
-    if not math.isfinite(initial_value):
-        raise AgentError(f"the initial value is {initial_value}: give a finite number")
+    require(0.0 <= gamma <= 1.0, "the discount gamma", gamma, "a number in [0, 1]")
+    require(math.isfinite(initial_value), "the initial value", initial_value, "a finite number")
 
 
 class TemporalDifference(DiscreteLearner):
@@ -53,11 +50,11 @@ class TemporalDifference(DiscreteLearner):
         return target
 
     def _select(self, state: int, sub_env: int) -> int:
-        return self._epsilon_greedy(state, self._run.random)
+        return self._epsilon_greedy(state, self._random)
 
     def _predict(self, state: int, deterministic: bool) -> int:
         if not deterministic:
-            return self._epsilon_greedy(state, self._run.prediction_random)
+            return self._epsilon_greedy(state, self._prediction_random)
         row = self._row(state)
         return row.index(max(row))
 
@@ -65,18 +62,17 @@ class TemporalDifference(DiscreteLearner):
 class NextActionRule(TemporalDifference):
     """SARSA's rule: the value of the next state is Q(s', a') of the action a' taken there.
 
-    The next action is drawn in ``update`` and is the one that ``select_action`` then returns for
-    s'. Where an episode is truncated it is drawn and not kept.
+    The next action is chosen in ``update`` and is the one that ``select_action`` then returns for
+    s'. Where an episode is truncated it is chosen and not kept.
     """
 
-    def __init__(self, *spaces: Any, **options: Any) -> None:
-        super().__init__(*spaces, **options)
-        self._chosen: dict[int, tuple[int, int]] = {}
-        """By sub-environment: a state and the action to take there next."""
+    saved_attributes: ClassVar[tuple[str, ...]] = ("_chosen",)
+    _chosen: dict[int, tuple[int, int]]
+    """By sub-environment: a state and the action to take there next."""
 
     def forget_episodes(self) -> None:
         """Forget the actions chosen for the next step."""
-        self._chosen.clear()
+        self._chosen = {}
 
     def _select(self, state: int, sub_env: int) -> int:
         chosen_state, action = self._chosen.get(sub_env, (-1, -1))
@@ -87,15 +83,8 @@ class NextActionRule(TemporalDifference):
         if step.terminated:
             return step.reward
         state = step.next_state
-        action = self._epsilon_greedy(state, self._run.random)
+        action = self._epsilon_greedy(state, self._random)
         if not step.truncated:
             self._chosen[sub_env] = state, action
         target: float = step.reward + self.settings.gamma * self._row(state)[action]
         return target
-
-    def _state(self) -> dict[str, Any]:
-        return {"chosen": [[sub_env, *pair] for sub_env, pair in sorted(self._chosen.items())]}
-
-    def _restore(self, state: dict[str, Any], tensors: Tensors) -> None:
-        super()._restore(state, tensors)
-        self._chosen = {sub_env: (s, action) for sub_env, s, action in state["chosen"]}
