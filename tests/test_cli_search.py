@@ -46,7 +46,7 @@ class TestPartsFromOutside:
     @pytest.mark.filterwarnings("default:the learner Wanderer")
     def test_run_a_search_together(self, capsys, picture):
         arguments = [picture, *OWN, "--learner", "outsiders:Wanderer", "--steps", 60, "--json"]
-        arguments += ["--reward", "outsiders:everything_or_nothing"]
+        arguments += ["--reward", "outsiders:everything_or_nothing", "--action-mode", "joint"]
         status, printed, warning = run(capsys, "search", *arguments)
         assert warning.count("the learner Wanderer cannot be saved") == 1
         result = json.loads(printed)

@@ -136,6 +136,23 @@ class TestASearch:
         assert second.steps[-1].generations == 0
         assert second.steps[-1].states_seen == first.steps[-1].states_seen
 
+    def test_moves_as_the_action_mode_says(self):
+        jumps, steps = (
+            search_picture(
+                paint(GRAMMAR, GOAL), painted(learner="random", steps=60, action_mode=mode)
+            ).steps
+            for mode in ("jump", "axis")
+        )
+        distances = [
+            np.abs(np.subtract(step.origin, step.state)).max() for step in (*jumps, *steps)
+        ]
+        assert max(distances[: len(jumps)]) > 1
+        assert max(distances[len(jumps) :]) == 1
+
+    def test_names_an_unknown_action_mode(self):
+        with pytest.raises(RLDFError, match="known: axis, joint, jump, tree"):
+            search_picture(paint(GRAMMAR, GOAL), painted(action_mode="diagonal"))
+
     @pytest.mark.parametrize("learner", LEARNERS)
     @pytest.mark.parametrize("reward", ["multi_semantic", "partial_semantic", "clip"])
     def test_runs_with_every_learner_and_reward(self, learner, reward):

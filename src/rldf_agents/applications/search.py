@@ -210,7 +210,7 @@ class Search:
                 name: getattr(settings, name)
                 for name in (
                     *("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at"),
-                    "unrecognised_penalty",
+                    *("unrecognised_penalty", "action_mode"),
                 )
             },
         }
@@ -250,6 +250,7 @@ def open_search(
         generator=used.generator,
         perception=used.perception,
         reward=reward,
+        action_mode=settings.action_mode,
         stop_at=settings.stop_at,
         store=settings.store,
         generation_seed=settings.generation_seed,

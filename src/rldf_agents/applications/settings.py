@@ -44,6 +44,7 @@ class SearchSettings:
             and the action space and has ``select_action`` and ``update``, or a ``learn`` of its
             own; what else it may offer is in `rldf_agents.protocols`.
         reward: a name in `rldf_gym.rewards.REWARDS`, or a reward function.
+        action_mode: "axis", "joint", "jump" or "tree", as in ``gym.make("RLDF-v0")``.
         steps: the most steps to take, at least 1.
         seed: of the learner and of the states where episodes start, at least 0.
         generator: a preset's name or a generator.
@@ -70,6 +71,7 @@ class SearchSettings:
     grammar: str | Path | Grammar = "base"
     learner: str | type[Any] = "factored_ucb"
     reward: Reward = "multi_semantic"
+    action_mode: str = "axis"
     steps: int = 2000
     seed: int = 0
     generator: str | Generator = "embedded"

@@ -26,6 +26,13 @@ class SearchOptions:
 
     learner: options.Learner = "factored_ucb"
     reward: options.Reward = "multi_semantic"
+    action_mode: Annotated[
+        str,
+        typer.Option(
+            help="axis: to a neighbouring value; joint: along all axes at once; jump: to any value"
+            " of an axis; tree: along the grammar's nested rules."
+        ),
+    ] = "axis"
     stop_at: Annotated[
         str,
         typer.Option(
