@@ -55,10 +55,7 @@ class TestBadInput:
         [
             (["--learner", "dqn"], "unknown learner 'dqn'; known: dyna_q"),
             (["--reward", "fame"], "unknown reward 'fame'; known: multi_semantic, partial"),
-            (
-                ["--grammar", "klingon"],
-                "nor one of the shipped grammars (actions, base, ",
-            ),
+            (["--grammar", "klingon"], "unknown grammar 'klingon'; known: actions, base, "),
             (["--generator", "dalle"], "unknown generator 'dalle'; known: embedded, sd14"),
             (["--device", "abacus"], "unknown device 'abacus'; known: cpu, cuda"),
             (["--device", "cuda:99"], "device 'cuda:99' is not available on this machine"),
@@ -78,7 +75,7 @@ class TestBadInput:
             (["--set", "steps=0"], "steps is 0"),
             (["--set", "steps=2", "--set", "steps=3"], "--set steps is given twice"),
             (["--set", "stpes=2"], "stpes"),
-            (["--grammar", ""], "no grammar named"),
+            (["--grammar", ""], "unknown grammar ''; known: actions, base"),
             (["--nonsense"], "--nonsense"),
         ],
     )

@@ -112,7 +112,7 @@ def test_an_axis_is_ordered_in_place(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["klingon"], "no grammar 'klingon'"),
+        (["klingon"], "unknown grammar 'klingon'; known: actions, base"),
         (["from-words", "FOLDER/none.txt"], "cannot be read"),
         (["from-words"], "Missing argument"),
         (["from-wordnet", "dgo.n.01", "--wordnet", "FOLDER"], "near: dog.n.01"),

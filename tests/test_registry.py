@@ -44,5 +44,7 @@ def test_a_call_that_fails_gives_its_reason():
 
 
 def test_an_object_of_another_kind_is_rejected():
-    with pytest.raises(RLDFError, match="'math:pi' gives a float, which is not a text"):
+    with pytest.raises(
+        RLDFError, match="'math:pi' gives an object of type float, which is not a text"
+    ):
         make_named("text", "math:pi", lambda found: isinstance(found, str))

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from rldf_gym.errors import RLDFError
@@ -32,11 +32,23 @@ def resolve(kind: str, name: str, known: Mapping[str, Any]) -> Any:
         return known[name]
     if is_object_name(name):
         return _imported(kind, name)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise RLDFError(
-        f"unknown {kind} {name!r}{hint}; known: {', '.join(known)}, or 'package.module:object'"
-    )
+    raise RLDFError(unknown_name(kind, name, known))
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *forms: str) -> str:
+    """Return the message for a name that stands for nothing, with the nearest and all known ones.
+
+    Args:
+        kind: what is looked up: "reward", "learner".
+        name: what the user gave.
+        known: registered names.
+        *forms: what else is accepted, such as "a folder of models".
+    """
+    known = list(known)
+    near = " or ".join(map(repr, difflib.get_close_matches(name, known, n=2)))
+    hint = f" (did you mean {near}?)" if near else ""
+    accepted = ", ".join([*known, *forms])
+    return f"unknown {kind} {name!r}{hint}; known: {accepted}, or 'package.module:object'"
 
 
 def make_named(kind: str, name: str, is_ready: Callable[[Any], bool]) -> Any:
@@ -57,7 +69,9 @@ def make_named(kind: str, name: str, is_ready: Callable[[Any], bool]) -> Any:
         except Exception as error:  # the code of a user may raise anything
             raise _failure(f"cannot make the {kind} {name!r}", error) from error
     if not is_ready(found):
-        raise RLDFError(f"{name!r} gives a {type(found).__name__}, which is not a {kind}")
+        raise RLDFError(
+            f"{name!r} gives an object of type {type(found).__name__}, which is not a {kind}"
+        )
     return found
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from rldf_gym.grammar.faults import GrammarError
 from rldf_gym.grammar.grammar import Grammar, compile_grammar
-from rldf_gym.registry import is_object_name, make_named
+from rldf_gym.registry import is_object_name, make_named, unknown_name
 
 _SUFFIX = ".lark"
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -34,7 +34,7 @@ def load_grammar(grammar: str | Path | Grammar) -> Grammar:
             f"a grammar is a name, a path or a Grammar, not {type(grammar).__name__}"
         )
     if not str(grammar):
-        raise GrammarError(f"no grammar named; there are {', '.join(shipped_grammars())}")
+        raise _unknown("")
     path = _shipped_files().get(str(grammar), Path(grammar))
     if is_object_name(str(grammar)) and not path.exists():
         found = make_named("grammar", str(grammar), lambda o: isinstance(o, Grammar | str | Path))
@@ -56,11 +56,12 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise GrammarError(
-            f"no grammar {str(path)!r}: neither a file nor one of the shipped grammars"
-            f" ({', '.join(shipped_grammars())})"
-        ) from error
+        raise _unknown(str(path)) from error
     except UnicodeDecodeError as error:
         raise GrammarError(f"grammar file {str(path)!r} is not UTF-8 text") from error
     except (OSError, ValueError) as error:
         raise GrammarError(f"grammar file {str(path)!r} cannot be read: {error}") from error
+
+
+def _unknown(name: str) -> GrammarError:
+    return GrammarError(unknown_name("grammar", name, shipped_grammars(), "a .lark file"))

@@ -28,7 +28,7 @@ from rldf_gym.perception.protocols import (
 )
 from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
 from rldf_gym.perception.zero_shot import clip_reading, fill_unread, zero_shot
-from rldf_gym.registry import is_object_name, make_named
+from rldf_gym.registry import is_object_name, make_named, unknown_name
 
 __all__ = [
     "PERCEPTIONS",
@@ -90,7 +90,4 @@ def make_perception(
             "perception", spec, lambda found: isinstance(found, Perception)
         )
         return ready
-    raise PerceptionError(
-        f"unknown perception {spec!r}; known: {', '.join(PERCEPTIONS)}, a folder of models,"
-        " or 'package.module:object'"
-    )
+    raise PerceptionError(unknown_name("perception", spec, PERCEPTIONS, "a folder of models"))
