@@ -21,6 +21,7 @@ from painted_world import PaintedGenerator, load_grammar, painted_arguments, pai
 
 import rldf_gym
 from rldf_gym.atlas import Atlas
+from rldf_gym.atomic_file import write_atomically
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.store import Store, StoreWarning, image_key, maintenance
 
@@ -155,9 +156,8 @@ def test_an_atlas_build_killed_anywhere_goes_on_and_draws_nothing_twice(tmp_path
     assert found_half_done
     again = build(folder)
     for name in ("indices", "values", "confidence"):
-        assert np.array_equal(getattr(again, name), getattr(whole, name))
-    [ours], [theirs] = again.readings(480), whole.readings(480)
-    assert np.array_equal(ours.embedding, theirs.embedding)
+        assert np.array_equal(getattr(again.file, name), getattr(whole.file, name))
+    assert np.array_equal(again.file.embeddings(0, 480), whole.file.embeddings(0, 480))
 
 
 # --- A full disk ------------------------------------------------------------------------------
@@ -172,6 +172,14 @@ def no_room_in_files(beyond: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_that_does_not_fit_is_named_and_leaves_nothing(tmp_path):
+    path = tmp_path / "report.html"
+    with no_room_in_files(beyond=10), pytest.raises(OSError, match="File too large") as raised:
+        write_atomically(path, bytes(100))
+    assert raised.value.filename == str(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def walk(env: gym.Env, n_steps: int) -> list[float]:
