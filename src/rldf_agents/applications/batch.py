@@ -23,13 +23,15 @@ from rldf_agents.applications.output import (
 from rldf_agents.applications.report import render_index
 from rldf_agents.applications.result import REPORT_FILE, SearchResult
 from rldf_agents.applications.search import Search, SearchSettings, open_search
+from rldf_agents.callbacks import BaseCallback
+from rldf_agents.protocols import Step
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.goal import TargetError, load_picture
 from rldf_gym.grammar import load_grammar
 from rldf_gym.model_loading import open_device
 
-BESIDE_STEPS = 100
-"""Few, because each step may generate an image."""
+MOST_IMAGES_BESIDE = 300
+"""New images that a learner beside the chosen one may generate for a target."""
 
 
 class SavedResult(NamedTuple):
@@ -67,7 +69,7 @@ def search_pictures(
         skip_bad: leave out pictures that cannot be read instead of raising an error.
         console: where to report; None for standard output.
         beside: another learner that searches for each target as well, with the same models and
-            store and at most `BESIDE_STEPS` steps; the report shows both. None for none.
+            store and at most `MOST_IMAGES_BESIDE` new images; the report shows both. None for none.
 
     Raises:
         RLDFError: a picture, name or model that cannot be used.
@@ -92,10 +94,12 @@ def search_pictures(
         try:
             for picture, folder in zip(pictures, folders, strict=True):
                 result, settings = _search_one(picture, settings, folder, resume, reporter)
-                if beside is not None:
-                    result = replace(result, beside=_search_beside(picture, settings, beside))
                 result.save(folder, f"{command} --overwrite")
                 reporter.result(result, folder)
+                if beside is not None:
+                    other = _search_beside(picture, settings, beside, reporter)
+                    result = replace(result, beside=other)
+                    result.save(folder, f"{command} --overwrite")
                 saved.append(SavedResult(result, folder))
         except KeyboardInterrupt as interrupt:
             raise KeyboardInterrupt(_what_was_kept(folder, len(saved), command)) from interrupt
@@ -128,11 +132,27 @@ def _search_one(
     return result, settings
 
 
-def _search_beside(picture: str, settings: SearchSettings, learner: str) -> SearchResult:
-    steps = min(settings.steps, BESIDE_STEPS)
-    beside = replace(settings, learner=learner, steps=steps, epsilon=None, more_seeds=0)
+def _search_beside(
+    picture: str, settings: SearchSettings, learner: str, reporter: ConsoleReporter
+) -> SearchResult:
+    beside = replace(settings, learner=learner, epsilon=None, more_seeds=0)
     with open_search(picture, beside, picture) as search:
-        return search.run()
+        reporter.beside(search, MOST_IMAGES_BESIDE)
+        with reporter.progress(search) as line:
+            result = search.run(callbacks=[line, _ImageBound(search)])
+    reporter.outcome(result)
+    return result
+
+
+class _ImageBound(BaseCallback):
+    """Ends a search that has generated `MOST_IMAGES_BESIDE` images."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def on_step(self, step: Step) -> bool:
+        """Return whether another image may be generated."""
+        return self._search.steps[-1].generations < MOST_IMAGES_BESIDE
 
 
 @contextmanager

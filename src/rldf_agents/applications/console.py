@@ -57,10 +57,21 @@ class ConsoleReporter:
         if search.steps:
             self._console.print(f"continuing after step {len(search.steps)}")
 
-    def result(self, result: SearchResult, folder: Path) -> None:
-        """Print how the search ended and where its files are."""
+    def beside(self, search: Search, most_images: int) -> None:
+        """Print that another learner searches for the same target."""
+        self._console.print(
+            f"beside it, [bold]{escape(search.settings.learner_name)}[/] searches for the same"
+            f" target, with at most {most_images} new pictures"
+        )
+
+    def outcome(self, result: SearchResult) -> None:
+        """Print how the search ended."""
         for line in _outcome(result):
             self._console.print(line)
+
+    def result(self, result: SearchResult, folder: Path) -> None:
+        """Print how the search ended and where its files are."""
+        self.outcome(result)
         for doubt in result.doubts:
             self._console.print(f"[yellow]doubtful[/]: {escape(doubt)}")
         best = result.best[0]

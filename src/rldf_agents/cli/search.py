@@ -72,8 +72,8 @@ def search(
     beside: Annotated[
         str | None,
         typer.Option(
-            help="Another learner that takes up to 100 steps for the same target; the report"
-            " compares both."
+            help="Another learner that searches for the same target, with up to 300 new pictures;"
+            " the report compares both."
         ),
     ] = None,
     resume: Annotated[
