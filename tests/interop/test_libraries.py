@@ -25,7 +25,7 @@ def store(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "example",
-    ["cleanrl_dqn", "rllib_ppo", "tianshou_dqn", "torchrl_dqn"],
+    ["cleanrl_dqn", "cleanrl_ppo", "rllib_ppo", "tianshou_dqn", "torchrl_dqn"],
 )
 def test_training_for_a_few_hundred_steps_beats_chance(example, store, monkeypatch, capsys):
     monkeypatch.syspath_prepend(EXAMPLES)
