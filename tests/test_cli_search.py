@@ -14,8 +14,6 @@ from painted_world import paint
 from PIL import Image
 from test_cli import RLDF, refusal, run
 
-from rldf_gym.goal import DEFAULT_TARGET
-
 GOAL, UNKNOWN = (1, 5, 1, 3), (0, 2, 0, 1)
 OWN = [
     *("--generator", "outsiders:generator"),
@@ -68,7 +66,7 @@ class TestPartsFromOutside:
             (["--reward", "outsiders:of_the_wrong_shape", *OWN], "of_the_wrong_shape"),
             (["--generator", "outsiders:GRAMMAR"], "which is not a generator"),
             (["--perception", "outsiders:generator"], "which is not a perception"),
-            (["--grammar", "math:pi"], "gives a float, which is not a grammar"),
+            (["--grammar", "math:pi"], "gives an object of type float, which is not a grammar"),
         ],
     )
     def test_that_cannot_be_used_are_one_line_with_the_reason(
@@ -153,9 +151,12 @@ class TestForScripts:
         assert "--overwrite" in report
 
 
-def start(*arguments) -> subprocess.Popen:
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [*RLDF, "search", str(DEFAULT_TARGET), "--out", "out", *arguments]
+ENDLESS = [*OWN, "--learner", "random", "--keep-learning", "--out", "out"]
+
+
+def start(picture: Path) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parent)}
+    command = [*RLDF, "search", str(picture), *ENDLESS, "--steps", "1000000"]
     return subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -167,12 +168,12 @@ def wait_for_a_step(search: subprocess.Popen) -> None:
             return
 
 
-def test_sigterm_acts_like_ctrl_c():
-    search = start("--learner", "random")
+def test_sigterm_acts_like_ctrl_c(picture):
+    search = start(picture)
     try:
         wait_for_a_step(search)
         search.send_signal(signal.SIGTERM)
-        _, printed = search.communicate(timeout=120)
+        _, printed = search.communicate(timeout=600)
     finally:
         search.kill()
     assert search.returncode == 130
@@ -184,8 +185,8 @@ def test_sigterm_acts_like_ctrl_c():
     }
 
 
-def test_a_killed_search_keeps_its_first_steps(capsys):
-    search = start("--learner", "random")
+def test_a_killed_search_keeps_its_first_steps(capsys, picture):
+    search = start(picture)
     try:
         wait_for_a_step(search)
         while not Path("out/learner.safetensors").is_file():
@@ -194,8 +195,7 @@ def test_a_killed_search_keeps_its_first_steps(capsys):
     finally:
         search.kill()
         search.communicate()
-    arguments = ["--learner", "random", "--steps", 2, "--resume", "--out", "out"]
-    _, printed, _ = run(capsys, "search", DEFAULT_TARGET, *arguments)
+    _, printed, _ = run(capsys, "search", picture, *ENDLESS, "--steps", 2, "--resume")
     assert "continuing after step" in printed
 
 

@@ -188,7 +188,11 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize(
-    ("context", "answer"), [("fork", "start processes with 'spawn'"), ("spawn", "[1, 1]")]
+    ("context", "answer"),
+    [
+        ("fork", "start processes with 'spawn'"),
+        pytest.param("spawn", "[1, 1]", marks=pytest.mark.slow),
+    ],
 )
 def test_forked_sub_environments_on_a_new_store_say_what_to_do(tmp_path, context, answer):
     program = tmp_path / "program.py"

@@ -88,7 +88,7 @@ def test_every_state_of_a_shipped_world_survives_the_round_trip(name):
 def test_plain_lark_accepts_the_prompts_of_a_shipped_file(name):
     grammar = load_grammar(name)
     lark = Lark(grammar.source, parser="earley")
-    for state in _some_states(grammar, 50):
+    for state in _some_states(grammar, 20):
         lark.parse(grammar.decode(state))
 
 
@@ -429,7 +429,7 @@ def test_the_grammars_of_the_paper_are_shipped():
 
 @pytest.mark.parametrize("spec", ["bse", "no/such/file.lark", Path("nowhere.lark")])
 def test_an_unknown_grammar_lists_the_shipped_ones(spec):
-    with pytest.raises(GrammarError, match=r"no grammar .*actions, base") as caught:
+    with pytest.raises(GrammarError, match=r"unknown grammar .*actions, base") as caught:
         load_grammar(spec)
     assert str(spec) in str(caught.value)
 

@@ -28,6 +28,7 @@ def corpus() -> Corpus:
     return plain_corpus()
 
 
+@pytest.mark.slow
 def test_the_judge_learns_from_labels_and_keeps_its_weights(corpus, tmp_path):
     torch.manual_seed(0)
     judge = Judge(ANSWERS)

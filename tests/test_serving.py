@@ -317,7 +317,7 @@ class TestQueue:
 
     def test_clients_that_take_turns_with_the_model_come_to_share_batches(self):
         generator = NoiseGenerator(seconds=0.02)
-        with served(generator, max_batch=16, max_wait=10.0) as url:
+        with served(generator, max_batch=16, max_wait=3.0) as url:
             remote = make_generator("openai:noise", base_url=url, concurrency=4)
             for turn in range(5):
                 remote([f"dog {turn} {place}" for place in range(4)], range(4))
@@ -495,6 +495,7 @@ class TestSearch:
         for ours, theirs in zip(remote.best, direct.best, strict=True):
             np.testing.assert_array_equal(ours.picture, theirs.picture)
 
+    @pytest.mark.slow
     def test_of_the_embedded_world_is_the_same_through_the_server(self):
         with served(make_generator("embedded", "cpu")) as url:
             remote_generator = make_generator("openai:embedded", base_url=url)
@@ -516,7 +517,7 @@ class TestSearch:
 
 
 @pytest.mark.parametrize(
-    "seconds", [3, pytest.param(60, marks=pytest.mark.slow)], ids=["moments", "a_minute"]
+    "seconds", [1, pytest.param(60, marks=pytest.mark.slow)], ids=["moments", "a_minute"]
 )
 def test_64_clients_get_what_they_ask_for_in_full_batches_and_bounded_memory(seconds):
     generator = NoiseGenerator(seconds=0.01)
