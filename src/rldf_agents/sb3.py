@@ -20,7 +20,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -34,7 +34,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from rldf_agents.callbacks import Checkpoint, ProgressBar, requests_stop
 from rldf_agents.errors import AgentError
-from rldf_agents.protocols import Episode, Step, Transition
+from rldf_agents.protocols import Callback, Episode, Step, Transition
 from rldf_gym.wrappers import FlattenAction
 
 
@@ -128,19 +128,6 @@ def make_model(
 _LOGGED = ("distance", "fine", "coarse", "states_seen")
 
 
-class StepListener(Protocol):
-    """The methods of ``rldf_agents.protocols.Callback`` that receive no learner."""
-
-    def on_step(self, step: Step) -> bool | None:
-        """Receive one step; False ends the run."""
-
-    def on_episode_end(self, episode: Episode) -> bool | None:
-        """Receive a finished episode; False ends the run."""
-
-    def on_training_end(self) -> None:
-        """End the run."""
-
-
 class CallbackBridge(BaseCallback):
     """Pass every step and episode of an SB3 model to callbacks of this package.
 
@@ -160,7 +147,7 @@ class CallbackBridge(BaseCallback):
         AgentError: if a listener is a ``ProgressBar`` or ``Checkpoint``.
     """
 
-    def __init__(self, listeners: Sequence[StepListener]) -> None:
+    def __init__(self, listeners: Sequence[Callback]) -> None:
         super().__init__()
         for listener in listeners:
             if isinstance(listener, ProgressBar | Checkpoint):

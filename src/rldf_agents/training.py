@@ -19,7 +19,7 @@ import numpy as np
 from rldf_agents.autoreset_adapter import single_spaces
 from rldf_agents.callbacks import CallbackList
 from rldf_agents.errors import AgentError, require
-from rldf_agents.interruption import DeferredInterrupt
+from rldf_agents.interruption import deferred_interrupt
 from rldf_agents.protocols import (
     Callback,
     DiscreteValue,
@@ -72,7 +72,7 @@ def train(
     for callback in callbacks:
         callback.on_training_start(learner, env, total_timesteps)
     callback_list = CallbackList(callbacks)
-    with DeferredInterrupt(callback_list.stop):
+    with deferred_interrupt(callback_list.stop):
         if isinstance(env, gym.vector.VectorEnv):
             run_vector_steps(run, env, total_timesteps, callback_list)
         else:
