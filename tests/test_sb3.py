@@ -113,7 +113,7 @@ def test_making_a_model_leaves_its_preset_as_it_was():
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones():
-    with pytest.raises(AgentError, match="'sac'; known: dqn, qr_dqn, ppo, a2c"):
+    with pytest.raises(AgentError, match="'sac'; known: dqn, qr_dqn, ppo, maskable_ppo, a2c"):
         make_model("sac", make_env())
 
 
