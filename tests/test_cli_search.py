@@ -54,7 +54,9 @@ class TestPartsFromOutside:
         assert result["reward"] == "outsiders:everything_or_nothing"
         assert result["best_reward"] == float(result["best_matches"])
         names = {path.name for path in Path(result["folder"]).iterdir()}
-        assert names == {"result.json", "best.png", "trajectory.png", "report.html"}
+        assert names - {"variations"} == {
+            *("result.json", "best.png", "trajectory.png", "report.html", "variations.json")
+        }
 
     @pytest.mark.parametrize(
         ("options", "reason"),
@@ -131,6 +133,32 @@ class TestForScripts:
         assert status == 0
         assert "rldf: warning: skipped: the target bad.png is not a picture" in warning
         assert len(json.loads(printed)) == 1
+
+    def test_a_folder_with_a_bad_file_is_searched_but_for_it_and_the_status_says_so(
+        self, capsys, tmp_path
+    ):
+        save(tmp_path / "photos" / "good.png")
+        (tmp_path / "photos" / "bad.png").write_text("no picture")
+        status, printed, warning = run(capsys, "search", "photos", *OWN, "--json")
+        assert status == 2
+        assert "skipped: the target photos/bad.png is not a picture" in warning
+        assert len(json.loads(printed)) == 1
+        assert run(capsys, "search", "photos", *OWN, "--skip-bad", "--quiet")[0] == 0
+
+    def test_variations_are_files_with_a_list_of_them(self, capsys, picture):
+        arguments = ["--start", "reading", "--variations", 3, "--out", "out", "--json"]
+        status, printed, _ = run(capsys, "search", picture, *OWN, *arguments)
+        assert status == 0
+        result = json.loads(printed)
+        assert (result["steps"], result["states_seen"], result["variations"]) == (0, 1, 3)
+        listed = json.loads(Path("out/variations.json").read_text())
+        assert [row["file"] for row in listed] == [f"variations/0{i}.png" for i in (1, 2, 3)]
+        assert all((Path("out") / row["file"]).is_file() and row["verified"] for row in listed)
+        assert {"prompt", "state", "seed", "pixel_distance", "embedding_distance"} <= set(listed[0])
+        assert [row["seed"] for row in listed] == [1, 2, 3]
+        again = [*arguments[:2], "--variations", 0, *arguments[4:], "--overwrite"]
+        run(capsys, "search", picture, *OWN, *again)
+        assert not Path("out/variations").exists()
 
     def test_the_default_folder_is_a_new_one_each_time(self, capsys, picture):
         for name in ("picture", "picture-2"):

@@ -7,6 +7,7 @@ import pytest
 from painted_world import load_grammar, paint, painted_perception
 
 from rldf_agents.applications.search import SearchResult, SearchSettings, search_picture
+from rldf_agents.applications.trials import copy_distances
 
 GRAMMAR = load_grammar("base")
 GOAL = (1, 5, 1, 3)
@@ -102,3 +103,69 @@ def test_a_goal_state_that_matches_ends_both_kinds_of_search(stop_at):
     assert result.found
     assert result.matched
     assert not result.trials
+
+
+class TestWhereASearchStarts:
+    def test_at_the_reading_one_picture_is_enough_where_it_matches(self):
+        result = search(FickleGenerator(set()), start="reading")
+        assert result.matched
+        assert result.reached
+        assert result.states_seen_to_match == result.generations == 1
+        assert not result.steps
+
+    def test_at_the_reading_it_is_repaired_by_other_seeds(self):
+        result = search(FickleGenerator({0, 1}), start="reading")
+        assert [visit.seed for visit in result.checks] == [0, 1, 2]
+        assert result.states_seen_to_match == 3
+
+    def test_at_the_reading_the_agent_walks_from_there_in_the_end(self):
+        result = search(FickleGenerator(set(range(100))), start="reading", more_seeds=1, budget=20)
+        assert not result.found
+        assert result.steps[0].origin == GOAL
+        assert result.states_seen <= 20
+
+    def test_at_a_prompt_every_episode_begins_there(self):
+        start = (0, 5, 1, 3)
+        prompt = GRAMMAR.decode(np.array(start))
+        result = search(FickleGenerator(set()), start=prompt)
+        assert result.matched
+        assert result.steps[0].origin == start
+
+
+class TestVariations:
+    def test_are_of_the_found_prompt_and_verified(self):
+        result = search(FickleGenerator({1, 3}), start="reading", variations=3)
+        assert [frame.visit.seed for frame in result.variations] == [2, 4, 5]
+        assert result.rejected == 2
+        assert all((frame.picture == paint(GRAMMAR, GOAL)).all() for frame in result.variations)
+        assert result.states_seen == 1
+
+    def test_stay_within_the_budget(self):
+        result = search(FickleGenerator(set()), start="reading", variations=8, budget=4)
+        assert len(result.variations) == 3
+        assert result.generations == 4
+
+    def test_after_the_goal_are_collected_until_the_budget_ends(self):
+        result = search(FickleGenerator({5}), start="reading", budget=12, after_goal=True)
+        assert len(result.variations) == 10
+        assert result.rejected == 1
+        assert result.generations == 12
+
+    def test_end_after_some_tries_where_nothing_matches_again(self):
+        result = search(FickleGenerator(set(range(1, 100))), start="reading", variations=2)
+        assert not result.variations
+        assert result.rejected == 8
+
+    def test_that_are_copies_have_no_distance_from_the_target(self):
+        result = search(FickleGenerator(set()), start="reading", variations=1)
+        [distance] = result.copy_distances
+        assert distance.pixel == 0
+        assert distance.embedding == pytest.approx(0, abs=1e-6)
+
+
+def test_copy_distances_are_the_same_for_mirrored_pictures():
+    target = np.zeros((8, 8, 3), np.uint8)
+    target[:, :4] = 255
+    assert copy_distances(target, [target[:, ::-1], 255 - target[::-1], target * 0]) == (
+        pytest.approx([0, 0, 0.5**0.5])
+    )

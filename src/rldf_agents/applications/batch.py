@@ -23,6 +23,7 @@ from rldf_agents.applications.output import (
 from rldf_agents.applications.report import render_index
 from rldf_agents.applications.result import REPORT_FILE, SearchResult
 from rldf_agents.applications.search import Search, SearchSettings, open_search
+from rldf_agents.applications.settings import RANDOM
 from rldf_agents.callbacks import BaseCallback
 from rldf_agents.protocols import Step
 from rldf_gym.atomic_file import write_atomically
@@ -49,7 +50,6 @@ def search_pictures(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    skip_bad: bool = False,
     console: Console | None = None,
     beside: str | None = None,
 ) -> list[SavedResult]:
@@ -66,7 +66,6 @@ def search_pictures(
         command: what the user can type to repeat this, for reports and messages.
         resume: continue the searches that ``out`` holds.
         overwrite: replace them.
-        skip_bad: leave out pictures that cannot be read instead of raising an error.
         console: where to report; None for standard output.
         beside: another learner that searches for each target as well, with the same models and
             store and at most `MOST_IMAGES_BESIDE` new images; the report shows both. None for none.
@@ -78,7 +77,8 @@ def search_pictures(
         KeyboardInterrupt: Ctrl-C; its text says what was kept.
     """
     reporter = ConsoleReporter(console or make_console())
-    pictures = _readable(pictures, skip_bad, reporter)
+    for picture in pictures:
+        load_picture(picture)
     if not settings.wants_suggestion:
         settings = replace(settings, grammar=load_grammar(settings.grammar))
     if settings.device not in (None, "cpu"):
@@ -92,8 +92,16 @@ def search_pictures(
     saved: list[SavedResult] = []
     with output_dirs(folders):
         try:
-            for picture, folder in zip(pictures, folders, strict=True):
-                result, settings = _search_one(picture, settings, folder, resume, reporter)
+            for number, (picture, folder) in enumerate(zip(pictures, folders, strict=True), 1):
+                with _opened(picture, settings, reporter) as search:
+                    if resume and (folder / HISTORY_FILE).is_file():
+                        search.resume(folder)
+                    else:
+                        clear(folder)
+                    reporter.goal(search, number, len(pictures))
+                    with reporter.progress(search) as line:
+                        result = search.run(folder, [line], line.on_image)
+                    settings = search.settings_with_models()
                 result.save(folder, f"{command} --overwrite")
                 reporter.result(result, folder)
                 if beside is not None:
@@ -112,30 +120,11 @@ def search_pictures(
     return saved
 
 
-def _search_one(
-    picture: str,
-    settings: SearchSettings,
-    folder: Path,
-    resume: bool,
-    reporter: ConsoleReporter,
-) -> tuple[SearchResult, SearchSettings]:
-    """Return the result, and the settings with the loaded models for the next picture."""
-    with _opened(picture, settings, reporter) as search:
-        if resume and (folder / HISTORY_FILE).is_file():
-            search.resume(folder)
-        else:
-            clear(folder)
-        reporter.goal(search)
-        with reporter.progress(search) as line:
-            result = search.run(folder, [line], line.on_trial)
-        settings = search.settings_with_models()
-    return result, settings
-
-
 def _search_beside(
     picture: str, settings: SearchSettings, learner: str, reporter: ConsoleReporter
 ) -> SearchResult:
     beside = replace(settings, learner=learner, epsilon=None, more_seeds=0)
+    beside = replace(beside, start=RANDOM, variations=0, after_goal=False)
     with open_search(picture, beside, picture) as search:
         reporter.beside(search, MOST_IMAGES_BESIDE)
         with reporter.progress(search) as line:
@@ -163,20 +152,24 @@ def _opened(picture: str, settings: SearchSettings, reporter: ConsoleReporter) -
         yield search
 
 
-def _readable(pictures: Sequence[str], skip_bad: bool, reporter: ConsoleReporter) -> Sequence[str]:
-    good = []
+def split_readable(pictures: Sequence[str]) -> tuple[list[str], list[Exception]]:
+    """Return the pictures that can be read, and the errors about the others.
+
+    Raises:
+        TargetError: none can be read.
+    """
+    good: list[str] = []
+    errors: list[Exception] = []
     for picture in pictures:
         try:
             load_picture(picture)
         except TargetError as error:
-            if not skip_bad:
-                raise
-            reporter.skipped(error)
+            errors.append(error)
         else:
             good.append(picture)
     if not good:
         raise TargetError("none of the pictures can be read")
-    return good
+    return good, errors
 
 
 def _what_was_kept(folder: Path, n_done: int, command: str) -> str:

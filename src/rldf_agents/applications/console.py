@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +30,12 @@ def make_console(quiet: bool = False, stderr: bool = False) -> Console:
     return Console(quiet=quiet, stderr=stderr, soft_wrap=True, highlight=False)
 
 
+_PHASES = {
+    "start": "the start is verified",
+    "further": "the goal state's picture does not match",
+}
+
+
 class ConsoleReporter:
     """Prints the course of searches on one console."""
 
@@ -43,15 +48,13 @@ class ConsoleReporter:
         with self._console.status(f"reading {escape(picture)} ..."):
             yield
 
-    def skipped(self, error: Exception) -> None:
-        """Warn about a picture that is left out."""
-        warnings.warn(f"skipped: {error}", UserWarning, stacklevel=2)
-
-    def goal(self, search: Search) -> None:
-        """Print what was read in the target, with confidences."""
+    def goal(self, search: Search, number: int, n_pictures: int) -> None:
+        """Print what was read in the target, with confidences, and its number of how many."""
         goal = search.goal
+        place = f"{number} of {n_pictures}: " if n_pictures > 1 else ""
         self._console.print(
-            f"[bold]{escape(search.target)}[/] was read as [bold]{escape(repr(goal.prompt))}[/]"
+            f"{place}[bold]{escape(search.target)}[/] was read as"
+            f" [bold]{escape(repr(goal.prompt))}[/]"
         )
         self._console.print(_goal_table(goal))
         if search.steps:
@@ -74,12 +77,17 @@ class ConsoleReporter:
         self.outcome(result)
         for doubt in result.doubts:
             self._console.print(f"[yellow]doubtful[/]: {escape(doubt)}")
+        if result.variations or result.rejected:
+            self._console.print(
+                f"{len(result.variations)} variations, each verified; {result.rejected} rejected"
+            )
         best = result.best[0]
         reward = "" if best.visit.reward is None else f"reward {best.visit.reward:.3g}, "
         self._console.print(
             f"best picture: [bold]{escape(repr(best.prompt))}[/], {reward}"
             f"CLIP similarity to the target {best.visit.similarity:.3f}"
         )
+        self._console.print(f"{result.generations} pictures generated now")
         self._console.print(f"wrote {', '.join(RESULT_FILES)} in [bold]{escape(str(folder))}[/]\n")
 
     def index(self, path: Path) -> None:
@@ -90,6 +98,7 @@ class ConsoleReporter:
     def progress(self, search: Search) -> Iterator[ProgressLine]:
         """Show a progress bar for the steps of a search."""
         columns = (
+            TextColumn("{task.description}"),
             BarColumn(_BAR_WIDTH),
             MofNCompleteColumn(),
             TextColumn("steps, [bold]{task.fields[states]}[/] pictures"),
@@ -107,8 +116,9 @@ class ProgressLine(BaseCallback):
         self._progress = progress
         self._search = search
         self._task = progress.add_task(
-            "search", total=search.settings.steps, generated=0, states=0, distance="?"
+            "", total=search.settings.steps, generated=0, states=0, distance="?"
         )
+        self._n_variations = self._n_rejected = 0
         self._closest: int | None = None
         self._printed_at = time.monotonic()
 
@@ -138,12 +148,21 @@ class ProgressLine(BaseCallback):
                 f" ({log.generations} generated)"
             )
 
-    def on_trial(self, trial: StateVisit) -> None:
-        """Print what became of a further image."""
-        at_goal = trial.state == tuple(self._search.goal.state.tolist())
-        where = f"seed {trial.seed}" if at_goal else "a state beside it"
-        outcome = "[green]matches[/]" if trial.matches else "does not match"
-        self._say(f"the goal state's picture does not match; {where}: {outcome}")
+    def on_image(self, phase: str, visit: StateVisit) -> None:
+        """Print what became of an image beside the walk."""
+        if phase == "variation":
+            self._n_variations += bool(visit.matches)
+            self._n_rejected += not visit.matches
+            self._progress.update(
+                self._task,
+                description=f"{self._n_variations} variations, {self._n_rejected} rejected",
+            )
+            return
+        where = f"seed {visit.seed}" if visit.distance == 0 else "a state beside it"
+        if visit.distance and phase == "start":
+            where = f"{visit.distance} away from what was read"
+        outcome = "[green]matches[/]" if visit.matches else "does not match"
+        self._say(f"{_PHASES[phase]}; {where}: {outcome}")
 
     @property
     def _is_live(self) -> bool:
@@ -155,8 +174,8 @@ class ProgressLine(BaseCallback):
 
 
 def _outcome(result: SearchResult) -> Iterator[str]:
-    statistics, n_trials = result.statistics, len(result.trials)
-    cost = f"{result.states_seen} different pictures ({result.generations} of them generated now)"
+    statistics, n_trials = result.statistics, len(result.checks) + len(result.trials)
+    cost = f"{result.states_seen} different pictures"
     if result.matched:
         by = f"{n_trials} further pictures" if n_trials else f"{statistics.steps} steps"
         yield (
@@ -167,8 +186,10 @@ def _outcome(result: SearchResult) -> Iterator[str]:
         yield f"[yellow]no picture matches[/] the target on every axis, of {cost}"
     if result.reached:
         colour = "green" if result.found else "yellow"
+        step = statistics.steps_to_goal
+        when = "at the start" if step is None else f"at step {step}"
         shows = "" if result.matched else ", but its picture does not read as the target"
-        yield f"[{colour}]goal state reached[/] at step {statistics.steps_to_goal}{shows}"
+        yield f"[{colour}]goal state reached[/] {when}{shows}"
     elif not result.matched:
         yield (
             f"[yellow]goal state not reached[/] in {statistics.steps} steps; closest:"

@@ -9,13 +9,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rldf_agents.applications.history import HISTORY_FILE, LEARNER_FILE
-from rldf_agents.applications.result import GRAMMAR_FILE, RESULT_FILES
+from rldf_agents.applications.result import (
+    GRAMMAR_FILE,
+    RESULT_FILES,
+    VARIATIONS_FILE,
+    VARIATIONS_FOLDER,
+)
 from rldf_agents.errors import AgentError
 from rldf_gym.goal import TargetError
 
 INDEX_FILE = "index.html"
 DEFAULT_OUT = "rldf-out"
-_FILES = (*RESULT_FILES, GRAMMAR_FILE, LEARNER_FILE, HISTORY_FILE, INDEX_FILE)
+_FILES = (
+    *RESULT_FILES,
+    *(GRAMMAR_FILE, VARIATIONS_FILE, LEARNER_FILE, HISTORY_FILE, INDEX_FILE),
+)
 
 _UNREADABLE_PHOTOS = {".heic", ".heif"}
 """Suffixes of photographs that Pillow may not read: an error says so, a folder does not hide it."""
@@ -96,7 +104,8 @@ def require_resumable(folders: Sequence[Path]) -> None:
     Raises:
         AgentError: naming the first folder and what to do.
     """
-    if not any((folder / HISTORY_FILE).is_file() for folder in folders):
+    files = [folder / name for folder in folders for name in (HISTORY_FILE, *RESULT_FILES)]
+    if not any(map(Path.is_file, files)):
         raise AgentError(
             f"there is no search to resume in {folders[0]}: leave --resume out to start one"
         )
@@ -129,8 +138,11 @@ def output_dirs(folders: Sequence[Path]) -> Iterator[None]:
 
 def clear(folder: Path) -> None:
     """Remove the files of an earlier search from a folder, and nothing else."""
-    for name in _FILES:
-        (folder / name).unlink(missing_ok=True)
+    pictures = folder / VARIATIONS_FOLDER
+    for path in (*(folder / name for name in _FILES), *pictures.glob("[0-9]*.png")):
+        path.unlink(missing_ok=True)
+    if pictures.is_dir() and not any(pictures.iterdir()):
+        pictures.rmdir()
 
 
 def _make(folder: Path, made: list[Path]) -> None:

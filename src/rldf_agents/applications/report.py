@@ -59,7 +59,7 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
         result=result,
         target_name=Path(result.target).name,
         goal_axes=axis_readings(result.goal, result.best[0].visit.state),
-        chart=Markup(progress_chart(result.steps)),
+        chart=Markup(progress_chart(result.steps)) if result.steps else None,
         comparison=_comparison(result),
         table_3=_table_3(result.statistics),
         settings=_settings(result),
@@ -82,7 +82,7 @@ def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
 
 def _comparison(result: SearchResult) -> Markup | None:
     other = result.beside
-    if other is None:
+    if other is None or not result.steps:
         return None
     names = (result.settings.learner_name, f"{other.settings.learner_name}, beside it")
     return Markup(comparison_chart(dict(zip(names, (result.steps, other.steps), strict=True))))
@@ -163,6 +163,8 @@ def _settings(result: SearchResult) -> dict[str, object]:
         "steps of an episode": settings.max_episode_steps,
         "epsilon": "the learner's own" if settings.epsilon is None else settings.epsilon,
         "after the goal": "goes on learning" if settings.keep_learning else "stops",
+        "start": settings.start,
+        "most pictures": "no limit" if settings.budget is None else settings.budget,
         "seed": settings.seed,
     }
 

@@ -6,10 +6,11 @@ import importlib.metadata
 import io
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ from PIL import Image
 from rldf_agents.applications.history import StepLog
 from rldf_agents.applications.report import render_report
 from rldf_agents.applications.settings import SearchSettings
-from rldf_agents.applications.trajectory import Frame, StateVisit, trajectory_picture
+from rldf_agents.applications.trajectory import Frame, Picture, StateVisit, trajectory_picture
+from rldf_agents.applications.trials import copy_distances
 from rldf_agents.statistics import RunStatistics
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.generation import Generator
@@ -27,6 +29,7 @@ from rldf_gym.suggestion import Suggestion
 
 RESULT_FILE, BEST_FILE = "result.json", "best.png"
 TRAJECTORY_FILE, REPORT_FILE = "trajectory.png", "report.html"
+VARIATIONS_FILE, VARIATIONS_FOLDER = "variations.json", "variations"
 GRAMMAR_FILE = "grammar.lark"
 """The grammar that was made for the target, if one was."""
 
@@ -38,6 +41,18 @@ _PACKAGES = (
 )
 
 
+class CopyDistance(NamedTuple):
+    """How far an image is from being a copy of the target.
+
+    Attributes:
+        pixel: see `copy_distances`.
+        embedding: 1 minus the cosine of the CLIP embeddings, 0 to 2.
+    """
+
+    pixel: float
+    embedding: float
+
+
 @dataclass(frozen=True, eq=False)
 class SearchResult:
     """What a search found, with all that a report shows."""
@@ -46,6 +61,8 @@ class SearchResult:
     settings: SearchSettings
     generator: Generator
     goal: Goal
+    checks: tuple[StateVisit, ...]
+    """Images at the start, before the walk."""
     steps: Sequence[StepLog]
     trials: tuple[StateVisit, ...]
     """Further images, generated where the goal state's own image did not match."""
@@ -56,6 +73,10 @@ class SearchResult:
     """Images that match the target, then those with the highest rewards; the best first."""
     trajectory: tuple[Frame, ...]
     """The best episode at its significant steps."""
+    variations: tuple[Frame, ...]
+    """Further images, each verified: it reads as the target on every axis."""
+    rejected: int
+    """Number of images that were generated as variations and do not."""
     seconds: float
     beside: SearchResult | None = None
     """The result of another learner for the same target, for the report."""
@@ -65,7 +86,7 @@ class SearchResult:
     @property
     def reached(self) -> bool:
         """Whether the goal state was ever visited."""
-        return self.statistics.times_reached > 0
+        return self.statistics.times_reached > 0 or any(not c.distance for c in self.checks)
 
     @property
     def matched(self) -> bool:
@@ -79,17 +100,29 @@ class SearchResult:
 
     @property
     def states_seen(self) -> int:
-        """Distinct images seen: one for each visited state, and the trials."""
-        return self.steps[-1].states_seen + len(self.trials)
+        """Distinct images seen up to the end of the search; variations come after it."""
+        return len({picture for picture, _ in self._seen()})
 
     @property
     def states_seen_to_match(self) -> int | None:
         """Distinct images seen up to the first that matches, None if none does."""
+        seen = set()
+        for picture, matches in self._seen():
+            seen.add(picture)
+            if matches:
+                return len(seen)
+        return None
+
+    def _seen(self) -> Iterator[tuple[Picture, bool]]:
+        """Yield the pictures looked at, in order, and whether they match."""
+        first = self.settings.generation_seed
+        for visit in self.checks:
+            yield visit.picture, bool(visit.matches)
         for step in self.steps:
-            if step.matches:
-                return step.states_seen
-        matches = [number for number, trial in enumerate(self.trials, 1) if trial.matches]
-        return self.steps[-1].states_seen + matches[0] if matches else None
+            yield (step.origin, first), False
+            yield (step.state, first), step.matches
+        for visit in self.trials:
+            yield visit.picture, bool(visit.matches)
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -123,7 +156,7 @@ class SearchResult:
         return f"Goal state not reached in {steps} steps; closest: {closest:.0f} away"
 
     def save(self, folder: str | Path, command: str | None = None) -> Path:
-        """Write result.json, best.png, trajectory.png and report.html, each atomically.
+        """Write result.json, the pictures and report.html, each atomically.
 
         A suggested grammar goes into grammar.lark.
 
@@ -143,23 +176,55 @@ class SearchResult:
             self.trajectory, self.goal.picture, f"target, read as: {self.goal.prompt}"
         )
         summary = self.to_json()
-        report = render_report(self, summary["versions"], command)
-        for name, content in (
-            (TRAJECTORY_FILE, png(strip)),
-            (BEST_FILE, png(self.best[0].picture)),
-            (REPORT_FILE, report.encode()),
-            (RESULT_FILE, (json.dumps(summary, indent=2) + "\n").encode()),
-        ):
+        files = {TRAJECTORY_FILE: png(strip), BEST_FILE: png(self.best[0].picture)}
+        if self.settings.variations or self.settings.after_goal:
+            files |= self._variation_files()
+        files[REPORT_FILE] = render_report(self, summary["versions"], command).encode()
+        files[RESULT_FILE] = as_json(summary)
+        for name, content in files.items():
+            (folder / name).parent.mkdir(exist_ok=True)
             write_atomically(folder / name, content)
         if self.suggestion is not None:
             write_atomically(folder / GRAMMAR_FILE, self.suggestion.grammar.source.encode())
         return folder
 
+    @cached_property
+    def copy_distances(self) -> tuple[CopyDistance, ...]:
+        """How far each variation is from being a copy of the target."""
+        pixels = copy_distances(self.goal.picture, [each.picture for each in self.variations])
+        return tuple(
+            CopyDistance(pixel, 1 - (each.visit.similarity or 0.0))
+            for pixel, each in zip(pixels, self.variations, strict=True)
+        )
+
+    def _variation_files(self) -> Mapping[str, bytes]:
+        rows, files = [], {}
+        for number, (frame, distance) in enumerate(
+            zip(self.variations, self.copy_distances, strict=True), 1
+        ):
+            name = f"{VARIATIONS_FOLDER}/{number:02}.png"
+            files[name] = png(frame.picture)
+            rows.append(
+                {
+                    "file": name,
+                    "prompt": frame.prompt,
+                    "state": list(frame.visit.state),
+                    "seed": self._seed(frame.visit),
+                    "verified": True,
+                    "pixel_distance": round(distance.pixel, 4),
+                    "embedding_distance": round(distance.embedding, 4),
+                }
+            )
+        return files | {VARIATIONS_FILE: as_json(rows)}
+
+    def _seed(self, visit: StateVisit) -> int:
+        return self.settings.generation_seed if visit.seed is None else visit.seed
+
     def to_json(self) -> dict[str, Any]:
         """Return the content of result.json."""
         best, goal, statistics, settings = self.best[0], self.goal, self.statistics, self.settings
         axes = zip(goal.grammar.axis_names, goal.reading.confidence.tolist(), strict=True)
-        seed = settings.generation_seed if best.visit.seed is None else best.visit.seed
+        distances = self.copy_distances
         return {
             "target": self.target,
             "goal_prompt": goal.prompt,
@@ -173,10 +238,20 @@ class SearchResult:
             "states_seen": self.states_seen,
             "states_seen_to_goal": statistics.states_to_goal,
             "states_seen_to_match": self.states_seen_to_match,
+            "start": settings.start,
+            "budget": settings.budget,
             "further_images": len(self.trials),
+            "variations": len(self.variations),
+            "rejected_variations": self.rejected,
+            "copy_distance": {
+                "pixel": round(min(each.pixel for each in distances), 4),
+                "embedding": round(min(each.embedding for each in distances), 4),
+            }
+            if distances
+            else None,
             "best_prompt": best.prompt,
             "best_state": list(best.visit.state),
-            "best_generation_seed": seed,
+            "best_generation_seed": self._seed(best.visit),
             "best_matches": bool(best.visit.matches),
             "best_reward": best.visit.reward,
             "clip_similarity": best.visit.similarity,
@@ -201,6 +276,11 @@ def versions() -> dict[str, str]:
     names = {name: name.replace("-", "_") for name in _PACKAGES}
     found = {key: importlib.metadata.version(name) for name, key in names.items()}
     return {"python": platform.python_version(), **found}
+
+
+def as_json(document: Any) -> bytes:
+    """Return a document as the bytes of a JSON file."""
+    return (json.dumps(document, indent=2) + "\n").encode()
 
 
 def png(picture: npt.NDArray[np.uint8]) -> bytes:

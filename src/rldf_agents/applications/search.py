@@ -8,7 +8,9 @@ print(result.best[0].prompt)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -27,17 +29,19 @@ from rldf_agents.applications.history import (
     load_history,
 )
 from rldf_agents.applications.result import SearchResult
-from rldf_agents.applications.settings import SearchSettings
+from rldf_agents.applications.settings import RANDOM, READING, SearchSettings
 from rldf_agents.applications.trajectory import (
+    N_FRAMES,
     Frame,
+    Picture,
     StateVisit,
     best_visits,
     significant_visits,
 )
-from rldf_agents.applications.trials import try_further_images
+from rldf_agents.applications.trials import further_images, look_at, variations
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
-from rldf_agents.statistics import run_statistics
+from rldf_agents.statistics import RunStatistics, run_statistics
 from rldf_agents.training import train
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.factory import make_models
@@ -46,6 +50,10 @@ from rldf_gym.grammar import Grammar
 from rldf_gym.rewards import UnrecognisedPenalty
 from rldf_gym.store import pixels_key
 from rldf_gym.suggestion import Suggestion, suggest_grammar
+
+_NO_WALK = RunStatistics(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, None, None, None)
+_TRIES = 4
+"""Images to try for each variation, at the most, where no budget bounds them."""
 
 __all__ = ["Search", "SearchResult", "SearchSettings", "open_search", "search_picture"]
 
@@ -74,6 +82,7 @@ class Search:
         self._env = env
         self._evaluator: StateEvaluator = env.get_wrapper_attr("evaluator")
         self._history = History(self._identity())
+        self._beside: list[StateVisit] = []
         self._learner = settings.make_learner(env)
 
     def settings_with_models(self) -> SearchSettings:
@@ -128,73 +137,148 @@ class Search:
         self,
         folder: Path | None = None,
         callbacks: Sequence[Callback] = (),
-        on_trial: Callable[[StateVisit], None] | None = None,
+        on_image: Callable[[str, StateVisit], None] = lambda phase, visit: None,
     ) -> SearchResult:
         """Search until an image matches or the goal state is visited (``settings.stop_at``).
 
-        If the goal state's image does not match, further seeds of it and the states around it are
-        tried.
+        The walk is skipped where the start succeeds already. If the goal state's image does not
+        match, further seeds of it and the states around it are tried. Variations come last.
 
         Args:
             folder: where checkpoints go; None keeps none.
             callbacks: called at every step, after it was recorded.
-            on_trial: called with every further image.
+            on_image: called with every image beside the walk, and whether it is at the "start", a
+                "further" image after the walk, or a "variation".
 
         Raises:
             KeyboardInterrupt: on Ctrl-C, after a checkpoint.
             AgentError: the learner takes no step.
         """
-        if not any(map(self._is_last, self.steps)):
-            recorder = HistoryRecorder(self._history, self.goal.reading.embedding, self._is_last)
-            checkpoints = [] if folder is None else [SearchCheckpoint(self._history, folder)]
-            listeners: list[Callback] = [recorder, *checkpoints, *callbacks]
-            learn = getattr(self._learner, "learn", None) or partial(train, self._learner)
-            learn(self._env, self.settings.steps, self.settings.seed, listeners)
+        before, started = self._history.seconds, time.monotonic()
+        generated = self.steps[-1].generations if self.steps else 0
+        checks = self._look_until(self._succeeds, self._starting_images(), "start", on_image)
+        if self.settings.keep_learning or not any(map(self._succeeds, checks)):
+            self._walk(folder, callbacks)
+        trials = self._look_until(self._succeeds, self._further_images(), "further", on_image)
+        best = best_visits(self.steps, [*checks, *trials])
+        found = self._variations(best, checks, on_image)
+        return SearchResult(
+            target=self.target,
+            settings=self.settings,
+            generator=self._evaluator.generator,
+            goal=self.goal,
+            checks=tuple(checks),
+            steps=self.steps,
+            trials=tuple(trials),
+            generations=generated + self._evaluator.generations,
+            statistics=self._statistics(),
+            best=self._frames(best),
+            trajectory=self._frames(self._trajectory(checks)),
+            variations=self._frames(visit for visit in found if visit.matches),
+            rejected=sum(not visit.matches for visit in found),
+            seconds=before + time.monotonic() - started,
+            suggestion=self.suggestion,
+        )
+
+    def _walk(self, folder: Path | None, callbacks: Sequence[Callback]) -> None:
+        if any(map(self._is_last, self.steps)):
+            return
+        recorder = HistoryRecorder(self._history, self.goal.reading.embedding, self._is_last)
+        checkpoints = [] if folder is None else [SearchCheckpoint(self._history, folder)]
+        listeners: list[Callback] = [recorder, *checkpoints, *callbacks]
+        learn = getattr(self._learner, "learn", None) or partial(train, self._learner)
+        learn(self._env, self.settings.steps, self.settings.seed, listeners)
         if not self.steps:
             raise AgentError(
                 f"the learner {self.settings.learner_name!r} reported no step: its learn must call"
                 " on_step of every callback"
             )
-        trials, generated = [], self._evaluator.generations
-        for trial in self._further_images():
-            trials.append(trial)
-            if on_trial is not None:
-                on_trial(trial)
-        generated = self._evaluator.generations - generated
-        return self._result(trials, self.steps[-1].generations + generated)
 
     def _is_last(self, step: StepLog) -> bool:
         # An unmatched goal state ends the walk as well: the further images follow.
         found = step.at_goal or (step.matches and self.settings.wants_match)
-        return found and not self.settings.keep_learning
+        spent = len(self._beside) + step.states_seen >= self.settings.most_pictures
+        return spent or (found and not self.settings.keep_learning)
+
+    def _succeeds(self, visit: StateVisit) -> bool:
+        return bool(visit.matches) if self.settings.wants_match else visit.distance == 0
+
+    def _starting_images(self) -> Iterator[StateVisit]:
+        start, first = self.settings.start, self.settings.generation_seed
+        if start == READING:
+            yield from further_images(self._evaluator, self.goal, self.settings.more_seeds, ())
+        elif start != RANDOM:
+            state = self.grammar.encode(start).tolist()
+            yield look_at(self._evaluator, self.goal, state, first)
 
     def _further_images(self) -> Iterator[StateVisit]:
-        steps, settings = self.steps, self.settings
-        if not settings.wants_match or any(step.matches for step in steps):
-            return iter(())
-        if not any(step.at_goal for step in steps):
-            return iter(())
-        visited = {state for step in steps for state in (step.origin, step.state)}
-        return try_further_images(self._evaluator, self.goal, settings.more_seeds, visited)
+        settings, steps = self.settings, self.steps
+        matched = any(v.matches for v in self._beside) or any(step.matches for step in steps)
+        if settings.wants_match and not matched and any(step.at_goal for step in steps):
+            known = self._pictures()
+            yield from further_images(self._evaluator, self.goal, settings.more_seeds, known)
 
-    def _result(self, trials: Sequence[StateVisit], generations: int) -> SearchResult:
-        steps, evaluator = self.steps, self._evaluator
-        goal = tuple(self.goal.state.tolist())
-        best = best_visits(steps, trials)
-        return SearchResult(
-            target=self.target,
-            settings=self.settings,
-            generator=evaluator.generator,
-            goal=self.goal,
-            steps=steps,
-            trials=tuple(trials),
-            generations=generations,
-            statistics=run_statistics([step.record() for step in steps]),
-            best=tuple(Frame.of(evaluator, visit) for visit in best),
-            trajectory=tuple(Frame.of(evaluator, v) for v in significant_visits(steps, goal)),
-            seconds=self._history.seconds,
-            suggestion=self.suggestion,
+    def _variations(
+        self,
+        best: Sequence[StateVisit],
+        checks: Sequence[StateVisit],
+        on_image: Callable[[str, StateVisit], None],
+    ) -> list[StateVisit]:
+        """Return further images of what matched: of its prompt, and of the goal state's."""
+        settings = self.settings
+        if not best[0].matches or not (settings.variations or settings.after_goal):
+            return []
+        found = [visit for visit in best[1:] if visit.matches] if settings.after_goal else []
+        states = list(dict.fromkeys([best[0].state, tuple(self.goal.state.tolist())]))
+        wanted = settings.most_pictures if settings.after_goal else settings.variations
+        images = variations(self._evaluator, self.goal, states, self._pictures())
+        if not settings.after_goal:
+            images = itertools.islice(images, _TRIES * settings.variations)
+        n_matches = itertools.count(1)
+        return found + self._look_until(
+            lambda visit: bool(visit.matches) and next(n_matches) >= wanted,
+            images,
+            "variation",
+            on_image,
         )
+
+    def _look_until(
+        self,
+        is_enough: Callable[[StateVisit], bool],
+        images: Iterator[StateVisit],
+        phase: str,
+        on_image: Callable[[str, StateVisit], None],
+    ) -> list[StateVisit]:
+        """Take images until one is enough, none is left, or the budget is spent."""
+        taken: list[StateVisit] = []
+        while len(self._pictures()) < self.settings.most_pictures:
+            visit = next(images, None)
+            if visit is None:
+                break
+            taken.append(visit)
+            self._beside.append(visit)
+            on_image(phase, visit)
+            if is_enough(visit):
+                break
+        return taken
+
+    def _pictures(self) -> set[Picture]:
+        """Return every state with a seed whose image was looked at."""
+        walked = {state for step in self.steps for state in (step.origin, step.state)}
+        first = self.settings.generation_seed
+        return {(state, first) for state in walked} | {visit.picture for visit in self._beside}
+
+    def _statistics(self) -> RunStatistics:
+        records = [step.record() for step in self.steps]
+        return run_statistics(records) if records else _NO_WALK
+
+    def _trajectory(self, checks: Sequence[StateVisit]) -> Sequence[StateVisit]:
+        if not self.steps:
+            return checks[-N_FRAMES:]
+        return significant_visits(self.steps, self.goal.state.tolist())
+
+    def _frames(self, visits: Iterable[StateVisit]) -> tuple[Frame, ...]:
+        return tuple(Frame.of(self._evaluator, visit) for visit in visits)
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal for a resumed search to be the same search."""
@@ -210,7 +294,7 @@ class Search:
                 name: getattr(settings, name)
                 for name in (
                     *("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at"),
-                    *("unrecognised_penalty", "action_mode"),
+                    *("unrecognised_penalty", "action_mode", "start"),
                 )
             },
         }
@@ -257,9 +341,35 @@ def open_search(
         device=settings.device,
     )
     try:
+        if settings.start != RANDOM:
+            env = StartAt(env, settings.start)
         yield Search(name, env, settings, suggestion)
     finally:
         env.close()
+
+
+class StartAt(gym.Wrapper[Any, Any, Any, Any]):
+    """Start every episode at the state of a prompt, or of the target's reading.
+
+    Args:
+        env: an RLDF environment.
+        start: a prompt of its grammar, or `READING`.
+
+    Raises:
+        GrammarError: the prompt is no sentence of the grammar.
+    """
+
+    def __init__(self, env: SingleEnvironment, start: str) -> None:
+        super().__init__(env)
+        grammar: Grammar = env.get_wrapper_attr("grammar")
+        goal: Goal = env.get_wrapper_attr("goal")
+        self._state = goal.state if start == READING else grammar.encode(start)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode there; other options are passed on."""
+        return super().reset(seed=seed, options={"state": self._state, **(options or {})})
 
 
 def search_picture(

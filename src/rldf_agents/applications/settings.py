@@ -21,12 +21,19 @@ AUTO_GRAMMAR = "auto"
 _MATCH, _GOAL_STATE = "match", "goal_state"
 STOP_AT = (_MATCH, _GOAL_STATE)
 
+RANDOM, READING = "random", "reading"
+"""Values of ``start`` that are no prompt."""
+
+AFTER_GOAL_BUDGET = 100
+"""Pictures that ``after_goal`` ends at where no budget was given."""
+
 _LEAST = {
     "steps": 1,
     "seed": 0,
     "generation_seed": 0,
     "max_episode_steps": 1,
     "more_seeds": 0,
+    "variations": 0,
 }
 """The integers among the settings, and the least value of each."""
 
@@ -62,6 +69,15 @@ class SearchSettings:
         unrecognised_penalty: subtracted from the reward of an image in which nothing is
             recognised (paper, Discussion 8); 0 for none.
         keep_learning: take all steps instead of stopping when the search succeeds.
+        start: where episodes start. "random": at random states. "reading": the state that was read
+            in the target is verified first, then further seeds of it and the states around it; the
+            agent walks from there if none matches. A prompt: its state is verified first, and the
+            agent walks from there.
+        budget: the most distinct pictures to look at, whether generated or found in the store, in
+            the search and for its variations; at least 1, None for no limit.
+        variations: how many further pictures of the found prompt to make, each verified.
+        after_goal: collect matching pictures until the budget ends (paper, Fig. 10), with
+            `AFTER_GOAL_BUDGET` where there is none, instead of ``variations`` of them.
 
     Raises:
         AgentError: a value of the wrong type or out of range.
@@ -85,9 +101,13 @@ class SearchSettings:
     more_seeds: int = 12
     unrecognised_penalty: float = 0.0
     keep_learning: bool = False
+    start: str = RANDOM
+    budget: int | None = None
+    variations: int = 0
+    after_goal: bool = False
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
+        for name, least in {**_LEAST, **({} if self.budget is None else {"budget": 1})}.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise AgentError(f"{name} is {value!r}: give a whole number of at least {least}")
@@ -137,6 +157,12 @@ class SearchSettings:
     def wants_match(self) -> bool:
         """Whether success is a matching image, not a visit to the goal state."""
         return self.stop_at == _MATCH
+
+    @property
+    def most_pictures(self) -> float:
+        """The most distinct pictures to look at, infinity for no limit."""
+        default = AFTER_GOAL_BUDGET if self.after_goal else float("inf")
+        return default if self.budget is None else self.budget
 
     def make_learner(self, env: SingleEnvironment) -> Any:
         """Return a new learner for an environment.

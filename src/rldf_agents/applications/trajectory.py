@@ -15,6 +15,9 @@ from rldf_gym.rendering import trajectory_strip
 N_BEST = 6
 N_FRAMES = 8
 
+Picture = tuple[tuple[int, ...], int | None]
+"""A state, one label for each axis, and the seed of its image."""
+
 
 @dataclass(frozen=True, eq=False)
 class StateVisit:
@@ -38,6 +41,11 @@ class StateVisit:
     distance: int
     matches: bool | None
     seed: int | None = None
+
+    @property
+    def picture(self) -> Picture:
+        """What identifies the image."""
+        return self.state, self.seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +74,17 @@ def best_visits(
     trials: Sequence[StateVisit] = (),
     at_most: int = N_BEST,
 ) -> list[StateVisit]:
-    """Return images that match the target, then the others by reward and similarity.
+    """Return images that match the target, those of the walk by reward, and the others.
 
     A state appears once, at its first visit, unless a trial generated another image of it.
 
     Args:
         steps: of the whole run.
-        trials: after it.
+        trials: images beside it.
         at_most: how many to return.
     """
     found = [trial for trial in trials if trial.matches]
+    others = [trial for trial in trials if not trial.matches]
     first: dict[tuple[int, ...], int] = {}
     for index, step in enumerate(steps):
         first.setdefault(step.state, index)
@@ -85,7 +94,7 @@ def best_visits(
         return not step.matches, -step.reward, -step.similarity, index
 
     ranked = [_arrival(steps, index) for index in sorted(first.values(), key=rank)]
-    return [*found, *ranked][:at_most]
+    return [*found, *ranked, *others][:at_most]
 
 
 def significant_visits(

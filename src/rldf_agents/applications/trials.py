@@ -1,58 +1,100 @@
-"""Images generated after the walk, where the goal state's own image does not match the target."""
+"""Images generated beside the walk: what may match, and variations of what does."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_agents.applications.trajectory import StateVisit, distance_between
+from rldf_agents.applications.trajectory import Picture, StateVisit, distance_between
 from rldf_gym.evaluator import StateEvaluator, neighbours
 from rldf_gym.goal import Goal
 
 _LARGEST_SEED = 2**63 - 1
 
 
-def try_further_images(
-    evaluator: StateEvaluator, goal: Goal, more_seeds: int, visited: Collection[tuple[int, ...]]
+def further_images(
+    evaluator: StateEvaluator, goal: Goal, more_seeds: int, known: Collection[Picture]
 ) -> Iterator[StateVisit]:
-    """Yield images of the goal state with further seeds, then of its neighbours, until one matches.
+    """Yield images of the goal state, with further seeds, then of its neighbours.
 
     The prompt of the goal state says what was read in the target, so another seed is the likeliest
-    remedy. Of the states one unit away, those that the walk visited are known not to match.
+    remedy.
 
     Args:
         evaluator: of the search, with the seed that its images have.
         goal: of the search.
         more_seeds: how many further seeds to try.
-        visited: states of the walk, which are not tried again with the same seed.
+        known: pictures that are known not to match.
     """
-    first_seed = evaluator.generation_seed
-    seeds = range(first_seed + 1, min(first_seed + more_seeds, _LARGEST_SEED) + 1)
-    candidates = [(goal.state, seed) for seed in seeds]
-    grammar = evaluator.grammar
-    around = (grammar.state(index) for index in neighbours(grammar, grammar.index(goal.state)))
-    candidates += [(s, first_seed) for s in around if tuple(s.tolist()) not in visited]
-    for state, seed in candidates:
-        trial = look_at(evaluator, goal, state, seed)
-        yield trial
-        if trial.matches:
-            return
+    first = evaluator.generation_seed
+    grammar, state = evaluator.grammar, tuple(goal.state.tolist())
+    candidates = [(state, seed) for seed in (first, *seeds_after(first, more_seeds))]
+    around = neighbours(grammar, grammar.index(goal.state))
+    candidates += [(tuple(grammar.state(index).tolist()), first) for index in around]
+    for candidate in candidates:
+        if candidate not in known:
+            yield look_at(evaluator, goal, *candidate)
 
 
-def look_at(
-    evaluator: StateEvaluator, goal: Goal, state: NDArray[np.int64], seed: int
-) -> StateVisit:
+def variations(
+    evaluator: StateEvaluator,
+    goal: Goal,
+    states: Sequence[tuple[int, ...]],
+    known: Collection[Picture],
+) -> Iterator[StateVisit]:
+    """Yield images of states at further seeds, in turns, without end.
+
+    Args:
+        evaluator: of the search, with the seed that its images have.
+        goal: of the search.
+        states: at least one, whose images matched or are likely to.
+        known: pictures that are left out.
+    """
+    first = evaluator.generation_seed
+    # itertools.product would first make a list of all seeds.
+    for state, seed in ((state, seed) for seed in seeds_after(first) for state in states):
+        if (state, seed) not in known:
+            yield look_at(evaluator, goal, state, seed)
+
+
+def seeds_after(first: int, at_most: int = _LARGEST_SEED) -> Iterable[int]:
+    """Return the seeds that follow a seed, as far as there are any."""
+    return range(first + 1, min(first + at_most, _LARGEST_SEED) + 1)
+
+
+def look_at(evaluator: StateEvaluator, goal: Goal, state: Sequence[int], seed: int) -> StateVisit:
     """Return what is read in a state's image with a seed, generated if the store has none."""
-    [reading] = evaluator.with_seed(seed).readings(state[np.newaxis])
-    labels = tuple(state.tolist())
+    [reading] = evaluator.with_seed(seed).readings(np.array([state]))
     return StateVisit(
-        state=labels,
+        state=tuple(state),
         step=None,
         reward=None,
         similarity=float(reading.embedding @ goal.reading.embedding),
-        distance=distance_between(labels, goal.state.tolist()),
+        distance=distance_between(state, goal.state.tolist()),
         matches=bool(np.array_equal(reading.values, goal.reading.values)),
         seed=seed,
     )
+
+
+def copy_distances(target: NDArray[np.uint8], pictures: Sequence[NDArray[np.uint8]]) -> list[float]:
+    """Return how far pictures are from being copies of the target, pixel by pixel.
+
+    Args:
+        target: uint8 ``[H, W, 3]``.
+        pictures: uint8 ``[h, w, 3]`` each.
+
+    Returns:
+        For each picture the root mean square of the differences of its pixels, 0 to 1, from the
+        target's at the same size, or from those of the target's mirror image if they are nearer.
+    """
+    from PIL import Image
+
+    distances = []
+    for picture in pictures:
+        size = (picture.shape[1], picture.shape[0])
+        scaled = np.asarray(Image.fromarray(target).resize(size), np.float32)
+        off = [np.sqrt(np.square(each - picture).mean()) for each in (scaled, scaled[:, ::-1])]
+        distances.append(float(min(off)) / 255)
+    return distances

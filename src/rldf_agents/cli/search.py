@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rldf_agents.cli import options
-from rldf_agents.cli.exit_status import NOT_FOUND
+from rldf_agents.cli.exit_status import BAD_INPUT, NOT_FOUND, warn
 from rldf_agents.cli.output import Output, command_line
 from rldf_agents.cli.world import World
 
@@ -57,6 +57,27 @@ class SearchOptions:
     keep_learning: Annotated[
         bool, typer.Option("--keep-learning", help="Take all steps, also after the goal.")
     ] = False
+    start: Annotated[
+        str,
+        typer.Option(
+            help="Where to start: random; reading (verify what was read, then repair around it:"
+            " usually one to three pictures); or a prompt of the grammar."
+        ),
+    ] = "random"
+    budget: Annotated[
+        int | None,
+        typer.Option(help="The most pictures to look at, generated or from the store, in all."),
+    ] = None
+    variations: Annotated[
+        int, typer.Option(help="Further pictures of the found prompt, each verified.")
+    ] = 8
+    after_goal: Annotated[
+        bool,
+        typer.Option(
+            "--after-goal",
+            help="Collect matching pictures until the --budget ends (100 without one).",
+        ),
+    ] = False
 
 
 @options.expanded
@@ -86,12 +107,16 @@ def search(
         bool, typer.Option("--verbose", "-v", help="Also log what is loaded and generated.")
     ] = False,
 ) -> int:
-    """Search what pictures mean; write result.json, best.png, trajectory.png and report.html.
+    """Search what pictures mean; write best.png, variations, result.json and report.html.
 
-    Exit status: 0 found, 3 not found (for several pictures: not all found), 2 bad input.
+    A folder is a queue: --resume continues it, and files that are no pictures do not stop it.
 
-    Example: rldf search photo.png --out out/photo
+    Exit status: 0 found, 3 not found (for several pictures: not all found), 2 bad input (of a
+    folder with bad files, after the others are done; not with --skip-bad).
+
+    Example: rldf search photo.png --start reading --out out/photo
     """
+    from rldf_agents.applications.batch import search_pictures, split_readable
     from rldf_agents.applications.output import default_out, find_pictures
     from rldf_agents.applications.settings import SearchSettings
 
@@ -107,12 +132,15 @@ def search(
         store=world.store,
         **asdict(chosen),
     )
-    found = find_pictures(pictures)
+    found, errors = find_pictures(pictures), list[Exception]()
+    in_folder = any(Path(name).is_dir() for name in pictures)
+    if skip_bad or in_folder:
+        found, errors = split_readable(found)
+    for error in errors:
+        warn(f"skipped: {error}")
     out = default_out(pictures) if output.out is None else output.out
     if beside is not None:
         SearchSettings(learner=beside)  # a wrong name is an error before anything is generated
-    from rldf_agents.applications.batch import search_pictures
-
     saved = search_pictures(
         found,
         settings,
@@ -120,14 +148,15 @@ def search(
         command_line(context, out),
         resume=resume,
         overwrite=output.overwrite,
-        skip_bad=skip_bad,
         console=output.console(),
         beside=beside,
     )
     if output.as_json:
-        one = len(pictures) == 1 and not Path(pictures[0]).is_dir()
+        one = len(pictures) == 1 and not in_folder
         typer.echo(json.dumps(_document(saved, one), indent=2))
     output.finish(out / ("report.html" if len(saved) == 1 else "index.html"))
+    if errors and not skip_bad:
+        return BAD_INPUT
     return 0 if all(result.found for result, _ in saved) else NOT_FOUND
 
 
