@@ -114,7 +114,7 @@ class SearchResult:
         return None
 
     def _seen(self) -> Iterator[tuple[Picture, bool]]:
-        """Yield the pictures looked at, in order, and whether they match."""
+        """Yield the pictures visited, in order, and whether they match."""
         first = self.settings.generation_seed
         for visit in self.checks:
             yield visit.picture, bool(visit.matches)

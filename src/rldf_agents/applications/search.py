@@ -263,7 +263,7 @@ class Search:
         return taken
 
     def _pictures(self) -> set[Picture]:
-        """Return every state with a seed whose image was looked at."""
+        """Return every state with a seed whose image was evaluated."""
         walked = {state for step in self.steps for state in (step.origin, step.state)}
         first = self.settings.generation_seed
         return {(state, first) for state in walked} | {visit.picture for visit in self._beside}
