@@ -88,17 +88,17 @@ def _table(measured: Measured, world: str) -> Iterator[str]:
             f"{cost.reached.value:.3f}",
             *(_share(measured, world, name, n) for n in WITHIN),
             _median(cost),
-            f"{'' if cost.exact else '≥ '}{_told(cost.interquartile_mean)}",
+            f"{'' if cost.exact else '≥ '}{_as_text(cost.interquartile_mean)}",
             "" if name == best_peer else str(lead(measured, world, best_peer, name)),
         )
         yield f"| {' | '.join(cells)} |"
 
 
 def _cheapest_first(measured: Measured, world: str) -> list[str]:
-    def area(name: str) -> float:
-        return -measured.summary(world, name).area.value
+    def largest_area(name: str) -> tuple[float, str]:
+        return -measured.summary(world, name).area.value, name
 
-    return sorted(measured.searchers(world), key=area)
+    return sorted(measured.searchers(world), key=largest_area)
 
 
 def _share(measured: Measured, world: str, name: str, generations: int) -> str:
@@ -112,7 +112,7 @@ def _median(cost: SearchCost) -> str:
     return f"> {cost.budget:,}" if censored else f"{cost.median.value:,.0f}"
 
 
-def _told(estimate: Estimate) -> str:
+def _as_text(estimate: Estimate) -> str:
     return f"{estimate.value:,.1f} [{estimate.low:,.1f}, {estimate.high:,.1f}]"
 
 
