@@ -17,7 +17,7 @@ import rldf_gym.actions
 import rldf_gym.rewards
 import rldf_gym.wrappers
 from rldf_gym.generation import GenerationError
-from rldf_gym.goal import LowConfidenceWarning, LowSimilarityWarning, load_picture
+from rldf_gym.goal import LowConfidenceWarning, LowSimilarityWarning, OutsideWarning, load_picture
 
 PROGRAM = """
 import json, sys
@@ -120,12 +120,12 @@ def stripes():
     [np.random.default_rng(0).integers(0, 256, (256, 256, 3)), stripes()],
     ids=["noise", "stripes"],
 )
-def test_a_target_that_no_sentence_describes_is_outside_with_a_warning(env, picture):
-    with pytest.warns(LowSimilarityWarning, match="similarity is only"):
-        env.reset(options={"target": picture.astype(np.uint8)})
-    goal = env.unwrapped.goal
-    assert goal.outside
-    assert goal.similarity < env.unwrapped.evaluator.perception.least_similarity
+def test_a_target_of_another_world_is_outside_with_a_warning(env, picture):
+    with pytest.warns(OutsideWarning, match="--generator sd14"):
+        _, info = env.reset(options={"target": picture.astype(np.uint8)})
+    assert env.unwrapped.goal.outside
+    assert env.unwrapped.goal.outside_score > 0
+    assert info["outside"]
 
 
 def test_a_grammar_without_the_words_for_a_target_is_said_to_lack_them(store, tmp_path):
@@ -135,9 +135,10 @@ def test_a_grammar_without_the_words_for_a_target_is_said_to_lack_them(store, tm
         'scene: "kitchen" | "street"\n%ignore " "\n'
     )
     target = Path("benchmarks/targets/00.png")
-    with pytest.warns(LowSimilarityWarning, match="--generator sd14"):
+    with pytest.warns(LowSimilarityWarning, match="similarity is only"):
         env = gym.make("RLDF-v0", grammar=file, store=store, target=target)
-    assert env.unwrapped.goal.outside
+    assert not env.unwrapped.goal.described
+    assert not env.unwrapped.goal.outside
     env.close()
 
 
@@ -153,9 +154,27 @@ def test_no_target_of_the_benchmarks_is_outside(store, grammar, step):
     env = gym.make("RLDF-v0", grammar=grammar, store=store)
     for target in sorted(Path("benchmarks/targets").glob("*.png"))[::step]:
         env.reset(options={"target": target})
-        assert env.unwrapped.goal.similarity > env.unwrapped.evaluator.perception.least_similarity
-        assert not env.unwrapped.goal.outside
+        goal = env.unwrapped.goal
+        assert goal.described
+        assert not goal.outside
+        for chances, label in zip(goal.probabilities, goal.state, strict=True):
+            assert chances.dtype == np.float32
+            assert chances.sum() == pytest.approx(1, abs=1e-5)
+            assert chances.argmax() == label
     env.close()
+
+
+def test_the_vector_environment_has_the_same_goal(env, store):
+    target = Path("benchmarks/targets/01.png")
+    env.reset(options={"target": target})
+    envs = gym.make_vec("RLDF-v0", num_envs=2, store=store, target=target)
+    _, infos = envs.reset(seed=0)
+    goal, other = env.unwrapped.goal, envs.unwrapped.goal
+    assert goal.outside_score == other.outside_score
+    assert infos["outside"].tolist() == [False, False]
+    for chances, same in zip(goal.probabilities, other.probabilities, strict=True):
+        np.testing.assert_array_equal(chances, same)
+    envs.close()
 
 
 def test_a_grammar_with_words_that_were_never_learned_is_refused(tmp_path, store):

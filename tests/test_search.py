@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,14 @@ class TestASearch:
         assert found.reached
         assert found.best[0].prompt == GRAMMAR.decode(np.array(GOAL))
         assert found.best[0].visit.similarity == pytest.approx(1.0)
+
+    def test_says_in_report_and_json_that_a_target_is_outside(self, found, tmp_path):
+        goal = replace(found.goal, outside=True, outside_score=3.0)
+        replace(found, goal=goal).save(tmp_path)
+        assert replace(found, goal=goal).verdict == "doubtful"
+        assert "outside this world" in (tmp_path / "report.html").read_text()
+        summary = json.loads((tmp_path / "result.json").read_text())
+        assert (summary["outside"], summary["outside_score"]) == (True, 3.0)
 
     def test_stops_at_the_first_visit_to_the_goal(self, found):
         assert found.steps[-1].at_goal

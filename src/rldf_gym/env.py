@@ -101,6 +101,7 @@ class RLDFEnv(gym.Env[State, Action]):
     - "distance" - L1 distance of the state to the goal state.
     - "matches" - whether the image reads as the target does on every axis.
     - "at_goal" - whether the state is the goal state.
+    - "outside" - whether the *target* shows nothing that the perception knows.
     - "generations" - images generated so far by this environment: those not found in the store.
     - "states_seen" - distinct states visited so far: the generations with an empty store.
     - "action_mask" - int8 `[n_actions]`, with "jump" and "tree" only: 1 for each action that
@@ -109,7 +110,8 @@ class RLDFEnv(gym.Env[State, Action]):
 
     `render()` returns the image itself: uint8 `[H, W, 3]` with ``render_mode`` None or
     "rgb_array", a text with "ansi". The goal is ``env.unwrapped.goal``, with ``state``,
-    ``prompt``, ``reading``, ``picture`` and ``low_confidence_axes``.
+    ``prompt``, ``picture``, ``reading``, ``probabilities`` (one array for every axis),
+    ``low_confidence_axes``, ``outside`` and ``outside_score``.
 
     ## Arguments
 

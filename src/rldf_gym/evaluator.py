@@ -14,6 +14,7 @@ import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,6 +28,7 @@ from rldf_gym.perception import (
     LabelDecoder,
     Perception,
     PerceptionSpec,
+    PictureModel,
     Reading,
     with_known_roles,
 )
@@ -196,6 +198,20 @@ class StateEvaluator:
         key = pixels_key(picture)
         return self._read({key: ""}, {key: picture})[0]
 
+    def outside_score(self, picture: Picture) -> float | None:
+        """Return how far an image ``uint8 [H, W, 3]`` is from all that the perception knows.
+
+        Above 0 it is outside; None where the perception is not calibrated.
+        """
+        model = self.perception.outlier_model
+        if model is None:
+            return None
+        key = pixels_key(picture)
+        outputs = self.store.outputs(model.fingerprint, [key]) or self._computed(
+            model, {key: picture}
+        )
+        return float(outputs[key]["score"][0])
+
     def _image(self, state: ArrayLike) -> Picture | FailedImage:
         prompt = self.grammar.decode(self.grammar.validate(state))
         [image] = self._images({self._key(prompt): prompt}).values()
@@ -236,16 +252,21 @@ class StateEvaluator:
                 if key not in outputs[name] and not isinstance(image, FailedImage)
             }
             if new:
-                seen = model(np.stack(list(new.values())))
-                outputs[name] |= store.add_outputs(
-                    model.fingerprint, dict(zip(new, seen, strict=True))
-                )
+                outputs[name] |= self._computed(model, new)
         return [
             self._unread
             if isinstance(images.get(key), FailedImage)
             else self._decoder.read(**{name: outputs[name][key] for name in models})
             for key in prompts
         ]
+
+    def _computed(
+        self, model: PictureModel, images: Mapping[str, Picture]
+    ) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return a model's outputs for images by key, and store them."""
+        outputs = model(np.stack(list(images.values())))
+        named = dict(zip(images, outputs, strict=True))
+        return self.store.add_outputs(model.fingerprint, named)
 
     def _images(self, prompts: Mapping[str, str]) -> Images:
         """Return images by key, from the store or else generated in one call."""

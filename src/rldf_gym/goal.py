@@ -43,6 +43,10 @@ class LowSimilarityWarning(LowConfidenceWarning):
     """The sentence that was read does not describe the target."""
 
 
+class OutsideWarning(LowConfidenceWarning):
+    """The target shows nothing that the perception knows."""
+
+
 @dataclass(frozen=True, eq=False)
 class Goal:
     """What a target picture means in a grammar's terms.
@@ -56,9 +60,13 @@ class Goal:
             below `least_confidence`.
         grammar: whose state it is.
         similarity: cosine of the target and the prompt by CLIP, -1..1; None where the perception
-            has no least similarity to compare it with.
-        outside: whether the similarity is below the least one, so that the prompt does not
-            describe the target: it shows what grammar or perception does not know.
+            is not calibrated.
+        described: whether the similarity is that of a picture and its own prompt; False where the
+            grammar has no words for what the target shows.
+        outside_score: higher the farther the target is from all that the perception knows; None
+            where the perception is not calibrated.
+        outside: whether the score is above 0: the target shows nothing that the perception knows,
+            such as a photograph to the embedded one.
     """
 
     picture: Picture
@@ -68,7 +76,14 @@ class Goal:
     low_confidence_axes: tuple[str, ...]
     grammar: Grammar
     similarity: float | None = None
+    described: bool = True
+    outside_score: float | None = None
     outside: bool = False
+
+    @property
+    def probabilities(self) -> tuple[NDArray[np.float32], ...]:
+        """Return for every axis float32 ``[n_values]``, which sums to 1."""
+        return self.reading.probabilities
 
 
 def least_confidence(grammar: Grammar) -> NDArray[np.float64]:
@@ -94,7 +109,8 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
 
     Warns:
         LowConfidenceWarning: names the axes, their values and confidences.
-        LowSimilarityWarning: the target is outside of what the grammar can describe.
+        OutsideWarning: the target shows nothing that the perception knows.
+        LowSimilarityWarning: the perception may know it, but the grammar cannot describe it.
     """
     picture = load_picture(target)
     grammar = evaluator.grammar
@@ -108,6 +124,7 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
     similarity = None
     if least is not None:
         similarity = float(evaluator.spec.embed([prompt])[0] @ reading.embedding)
+    outside_score = evaluator.outside_score(picture)
     goal = Goal(
         picture=picture,
         reading=reading,
@@ -118,13 +135,23 @@ def infer_goal(evaluator: StateEvaluator, target: Target | None = None) -> Goal:
         ),
         grammar=grammar,
         similarity=similarity,
-        outside=similarity is not None and least is not None and similarity < least,
+        described=similarity is None or least is None or similarity >= least,
+        outside_score=outside_score,
+        outside=outside_score is not None and outside_score > 0,
     )
     if goal.outside:
         warnings.warn(
+            f"the target was read as {prompt!r}, but it is outside the world that this perception"
+            f" knows (score {outside_score:.2f}, above 0). For photographs use models that know"
+            " them, such as --generator sd14",
+            OutsideWarning,
+            stacklevel=2,
+        )
+    elif not goal.described:
+        warnings.warn(
             f"the target was read as {prompt!r}, but their similarity is only {similarity:.2f}; of"
-            f" images that this grammar can describe it is at least {least}. Use a grammar that has"
-            " words for what the target shows, or models that know it, such as --generator sd14",
+            f" images that this grammar can describe it is at least {least:.2f}. Use a grammar that"
+            " has words for what the target shows",
             LowSimilarityWarning,
             stacklevel=2,
         )

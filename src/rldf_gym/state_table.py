@@ -42,6 +42,7 @@ INFO_KEYS = (
     "distance",
     "matches",
     "at_goal",
+    "outside",
 )
 """The columns that are part of ``info``."""
 
@@ -213,6 +214,7 @@ class StateTable:
             "distance": distance,
             "matches": (values == goal.reading.values).all(axis=1),
             "at_goal": distance == 0,
+            "outside": np.full(len(states), goal.outside),
             "unrecognised": nothing_recognised(readings, grammar),
             "reward": np.zeros(len(states)),
         }

@@ -197,31 +197,54 @@ def judge(
 
 
 @app.command()
-def ship(runs: Runs = Path("runs")) -> None:
+def calibrate(
+    runs: Runs = Path("runs"),
+    models: Annotated[
+        Path | None, typer.Option(help="Folder of the models; none: the shipped ones.")
+    ] = None,
+    device: Device = "cpu",
+) -> None:
+    """Measure how sure perception may be and what it does not know; write its calibration file."""
+    from rldf_gym.model_files import EMBEDDED
+    from rldf_gym.perception.calibration import CALIBRATION_FILE
+    from tools.embedded_world.calibration import calibrate as measure
+    from tools.embedded_world.corpus import Corpus
+
+    folder = models or EMBEDDED
+    train, validation = (Corpus.open(runs / name) for name in ("train", "validation"))
+    measure(folder, device, train, validation).save(folder / CALIBRATION_FILE)
+
+
+@app.command()
+def ship(
+    models: Annotated[Path, typer.Argument(help="Folder of calibrated models.")],
+    runs: Runs = Path("runs"),
+) -> None:
     """Copy every finished model into the package, and the judge to the benchmarks."""
     import shutil
 
     from benchmarks.judge import WEIGHTS
     from rldf_gym.model_files import EMBEDDED
+    from rldf_gym.perception.calibration import CALIBRATION_FILE
 
-    finished = {
-        "text_to_image": runs / "text_to_image" / "pipeline",
-        "detector": runs / "detector" / "shipped",
-        "scene_classifier": runs / "scene_classifier" / "shipped",
-        "clip": runs / "clip" / "shipped",
-    }
     judge_weights = runs / "judge_model" / "judge.safetensors"
-    for path in (*finished.values(), judge_weights):
+    names = ("text_to_image", "detector", "scene_classifier", "clip", CALIBRATION_FILE)
+    for path in (*(models / name for name in names), judge_weights):
         if not path.exists():
-            raise SystemExit(f"{path} is missing; train that model first.")
-    for name, folder in finished.items():
+            raise SystemExit(f"{path} is missing; train and calibrate first.")
+    for name in names[:-1]:
         shutil.rmtree(EMBEDDED / name, ignore_errors=True)
-        shutil.copytree(folder, EMBEDDED / name)
+        shutil.copytree(models / name, EMBEDDED / name)
+    shutil.copy(models / CALIBRATION_FILE, EMBEDDED)
     shutil.copy(judge_weights, WEIGHTS)
 
 
 @app.command()
 def evaluate(
+    photographs: Annotated[
+        list[Path],
+        typer.Option(help="Folder of pictures of anything else, such as scikit-image's data."),
+    ],
     runs: Runs = Path("runs"),
     models: Annotated[
         Path | None, typer.Option(help="Folder of the four models; none: the shipped ones.")
@@ -229,22 +252,20 @@ def evaluate(
     previous: Annotated[
         Path | None, typer.Option(help="Pipeline that the new one is compared with; none: itself.")
     ] = None,
+    share: Annotated[float, typer.Option(help="Share of the pictures, for a quick look.")] = 1.0,
     device: Device = "cpu",
 ) -> None:
     """Measure models and write the figures into their model card."""
-    from dataclasses import replace
-
     from benchmarks.judge import load_judge
     from rldf_gym.generation import make_generator
     from rldf_gym.model_files import EMBEDDED
     from rldf_gym.perception import make_perception
-    from rldf_gym.perception.clip import OpenClip
-    from rldf_gym.perception.detector import UltralyticsDetector
-    from rldf_gym.perception.scene_classifier import UltralyticsSceneClassifier
     from tools.embedded_world import evaluate as figures
     from tools.embedded_world.autoencoder import reconstruction_quality
+    from tools.embedded_world.calibration import measure_calibration
     from tools.embedded_world.corpus import Corpus
     from tools.embedded_world.model_card import write_card
+    from tools.embedded_world.outside import measure_outside, middle_squares
 
     folder = models or EMBEDDED
     pipeline = folder / "text_to_image"
@@ -252,26 +273,27 @@ def evaluate(
         make_generator("embedded", device, repository=str(path))
         for path in (pipeline, previous or pipeline)
     )
-    perception = replace(
-        make_perception("embedded", device),
-        clip=OpenClip(folder / "clip", device),
-        detector=UltralyticsDetector(folder / "detector", device),
-        scene_classifier=UltralyticsSceneClassifier(folder / "scene_classifier", device),
-    )
+    perception = make_perception(folder, device)
+    if perception.outlier_model is None:
+        raise SystemExit(f"{folder} has no calibration.safetensors; make it with `calibrate`.")
+    extent = figures.Extent().times(share)
     judge_model = load_judge(runs / "judge_model" / "judge.safetensors")
     corpus = Corpus.open(runs / "test")
+    outside = middle_squares(photographs)
     write_card(
         folder,
         {
             "speed": figures.measure_speed(generator, perception),
-            "generation": figures.measure_generation(generator, perception, judge_model),
-            "weather": figures.measure_weather(generator, judge_model),
+            "generation": figures.measure_generation(generator, perception, judge_model, extent),
+            "weather": figures.measure_weather(generator, judge_model, extent),
             "distance": {
-                "new": figures.measure_distance(generator, perception.clip, corpus),
-                "previous": figures.measure_distance(before, perception.clip, corpus),
+                name: figures.measure_distance(pipe, perception.clip, corpus, extent)
+                for name, pipe in (("new", generator), ("previous", before))
             },
-            "perception": figures.measure_perception(perception, judge_model, corpus),
-            "robustness": figures.measure_robustness(perception, judge_model, corpus),
+            "perception": figures.measure_perception(perception, judge_model, corpus, extent),
+            "robustness": figures.measure_robustness(perception, judge_model, corpus, extent),
+            "calibration": measure_calibration(perception, corpus, extent.changed),
+            "outside": measure_outside(perception.outlier_model, corpus, outside, extent.shifted),
             "sizes": figures.measure_sizes(folder),
             "autoencoder": reconstruction_quality(pipeline / "vae", corpus),
         },

@@ -73,8 +73,7 @@ class PictureSource:
         x, boxes = warp(x, boxes, rng.uniform(size=count) < _WARPED_SHARE, rng)
         with_weather = self.corpus.grammars[indices] == GRAMMARS.index("extended")
         changed = rng.uniform(size=count) < np.where(with_weather, *_CHANGED_SHARES)
-        x, styles = _in_styles(x, changed & ~with_weather, rng)
-        x = change_appearance(_vary(x, rng), changed, rng)
+        x, styles = change_some(x, changed & ~with_weather, changed, rng)
         return Batch(
             x.contiguous(memory_format=torch.channels_last),
             torch.from_numpy(self.corpus.labels[indices].astype(np.int64)).to(device),
@@ -82,6 +81,18 @@ class PictureSource:
             torch.from_numpy(boxes).to(device),
             indices,
         )
+
+
+def change_some(
+    pictures: Tensor, styled: np.ndarray, changed: np.ndarray, rng: np.random.Generator
+) -> tuple[Tensor, np.ndarray]:
+    """Give the ``styled`` (bool [n]) pictures a random style, change the ``changed`` ones.
+
+    Returns:
+        The pictures, and their styles int64 [n].
+    """
+    pictures, styles = _in_styles(pictures, styled, rng)
+    return change_appearance(_vary(pictures, rng), changed, rng), styles
 
 
 def _in_styles(

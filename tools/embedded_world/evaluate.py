@@ -7,7 +7,7 @@ used here trained and chose nothing. Everything is loaded as a user loads it.
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,17 +17,14 @@ from tqdm import tqdm
 from benchmarks.judge import Judge
 from rldf_gym.generation import Generator
 from rldf_gym.grammar import Grammar, load_grammar
-from rldf_gym.perception import LabelDecoder, Perception, TextPictureModel, clip_reading
+from rldf_gym.perception import Perception, TextPictureModel
 from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, held_out, true_states
+from tools.embedded_world.reading import read_states
 from tools.embedded_world.shifts import SHIFTS, shifted
 
 SEEDS = (1001, 1002)
 WEATHER_SEEDS = (7, 1001, 1002, 1003, 1004)
-_WEATHER_SAMPLE = 96
-_EXTENDED_SAMPLE = 720
-_RENDERS = 1_000  # of each grammar
 _CHUNK = 16
-_SHIFTED = 300
 _JUDGED = {  # axis of a grammar: axis of the judge
     "first_noun": "noun",
     "first_count": "frequency",
@@ -35,6 +32,30 @@ _JUDGED = {  # axis of a grammar: axis of the judge
 }
 
 Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How many pictures are measured.
+
+    Attributes:
+        states: most states of a grammar that are generated with each seed.
+        weathers: states of the extended grammar that are generated with each of five seeds.
+        renders: most renders of each grammar.
+        shifted: renders that each shift is applied to.
+        changed: renders that are changed at random.
+    """
+
+    states: int = 720
+    weathers: int = 96
+    renders: int = 1_000
+    shifted: int = 300
+    changed: int = 2_000
+
+    def times(self, share: float) -> "Extent":
+        """Return the share 0..1 of each, at least 100 changed ones."""
+        fewer = {name: max(1, round(count * share)) for name, count in vars(self).items()}
+        return Extent(**{**fewer, "changed": max(100, fewer["changed"])})
 
 
 @dataclass(frozen=True)
@@ -74,36 +95,6 @@ def judged_states(judge: Judge, grammar: Grammar, pictures: np.ndarray) -> np.nd
     return np.stack(columns, 1)
 
 
-def read_states(
-    perception: Perception, grammar: Grammar, pictures: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what the shipped perception reads, and what CLIP alone reads, int64 [n, n_axes]."""
-    spec = perception.spec(_remembered(perception))
-    reader = LabelDecoder(grammar, spec)
-    whole, alone = [], []
-    for start in tqdm(range(0, len(pictures), 64), desc=f"reading {grammar.name}", mininterval=5):
-        batch = pictures[start : start + 64]
-        seen = {name: model(batch) for name, model in perception.models().items()}
-        for i in range(len(batch)):
-            reading = reader.read(**{name: outputs[i] for name, outputs in seen.items()})
-            whole.append(reading.values)
-            by_clip = clip_reading(grammar, reading.embedding, spec.embed, spec.logit_scale)
-            alone.append(by_clip.values)
-    return np.stack(whole), np.stack(alone)
-
-
-def _remembered(perception: Perception) -> Callable[[Sequence[str]], np.ndarray]:
-    known: dict[str, np.ndarray] = {}
-
-    def embed(prompts: Sequence[str]) -> np.ndarray:
-        new = [prompt for prompt in dict.fromkeys(prompts) if prompt not in known]
-        if new:
-            known.update(zip(new, perception.clip.embed_texts(new), strict=True))
-        return np.stack([known[prompt] for prompt in prompts])
-
-    return embed
-
-
 def without_order(grammar: Grammar, states: np.ndarray) -> np.ndarray:
     """Return states [n, n_axes] with two things in the order of their labels.
 
@@ -128,23 +119,23 @@ def accuracy(grammar: Grammar, found: np.ndarray, true: np.ndarray) -> Figures:
     return {**figures, "all": float(right.all(1).mean())}
 
 
-def sampled_states(grammar: Grammar) -> np.ndarray:
+def sampled_states(grammar: Grammar, at_most: int) -> np.ndarray:
     """Return every state of a small grammar, a seeded sample of a large one."""
-    if grammar.n_states <= _EXTENDED_SAMPLE:
+    if grammar.n_states <= at_most:
         indices = np.arange(grammar.n_states)
     else:
-        indices = np.random.default_rng(0).permutation(grammar.n_states)[:_EXTENDED_SAMPLE]
+        indices = np.random.default_rng(0).permutation(grammar.n_states)[:at_most]
     return np.stack([grammar.state(int(i)) for i in indices])
 
 
 def measure_generation(
-    generator: Generator, perception: Perception, judge: Judge
+    generator: Generator, perception: Perception, judge: Judge, extent: Extent
 ) -> dict[str, Figures]:
     """Return faithfulness by the judge, and the closed loop by the perception, by grammar."""
     tables: dict[str, Figures] = {}
     for name in GRAMMARS:
         grammar = load_grammar(name)
-        generated = generate(generator, grammar, sampled_states(grammar), SEEDS)
+        generated = generate(generator, grammar, sampled_states(grammar, extent.states), SEEDS)
         states = generated.states
         judged = judged_states(judge, grammar, generated.pictures)
         tables[f"{name}: judged"] = accuracy(grammar, judged, states)
@@ -160,10 +151,10 @@ def measure_generation(
     return tables
 
 
-def measure_weather(generator: Generator, judge: Judge) -> Figures:
+def measure_weather(generator: Generator, judge: Judge, extent: Extent) -> Figures:
     """Return the share of pictures with the right weather, judged, by seed."""
     grammar = load_grammar("extended")
-    states = sampled_states(grammar)[:_WEATHER_SAMPLE]
+    states = sampled_states(grammar, extent.weathers)
     axis = grammar.axis_index("weather")
     shares = {}
     for seed in WEATHER_SEEDS:
@@ -173,12 +164,14 @@ def measure_weather(generator: Generator, judge: Judge) -> Figures:
     return shares
 
 
-def measure_distance(generator: Generator, clip: TextPictureModel, corpus: Corpus) -> float:
+def measure_distance(
+    generator: Generator, clip: TextPictureModel, corpus: Corpus, extent: Extent
+) -> float:
     """Return `frechet_distance` of generated to tidily rendered pictures of the base grammar."""
     grammar = load_grammar("base")
     tidy = corpus.labels[:, LABELS.index("tidy")] == 1
     rows = np.flatnonzero((corpus.grammars == GRAMMARS.index("base")) & tidy)
-    generated = generate(generator, grammar, sampled_states(grammar), SEEDS[:1])
+    generated = generate(generator, grammar, sampled_states(grammar, extent.states), SEEDS[:1])
     features = [
         np.stack([output["embedding"] for output in clip(pictures)])
         for pictures in (generated.pictures, np.asarray(corpus.pictures[rows]))
@@ -191,11 +184,11 @@ def _people_words(grammar: Grammar) -> tuple[str, ...]:
 
 
 def measure_robustness(
-    perception: Perception, judge: Judge, corpus: Corpus, count: int = _SHIFTED
+    perception: Perception, judge: Judge, corpus: Corpus, extent: Extent
 ) -> dict[str, Figures]:
     """Accuracy on base renders of perception, CLIP alone and the judge, under each shift."""
     grammar = load_grammar("base")
-    rows = np.flatnonzero(corpus.grammars == GRAMMARS.index("base"))[:count]
+    rows = np.flatnonzero(corpus.grammars == GRAMMARS.index("base"))[: extent.shifted]
     true = true_states(grammar, corpus.labels[rows])
     tables: dict[str, Figures] = {}
     for name, shift in SHIFTS.items():
@@ -220,12 +213,14 @@ def frechet_distance(features: np.ndarray, others: np.ndarray) -> float:
     return float(apart + traces - 2 * np.sqrt(eigenvalues).sum())
 
 
-def measure_perception(perception: Perception, judge: Judge, corpus: Corpus) -> dict[str, Figures]:
+def measure_perception(
+    perception: Perception, judge: Judge, corpus: Corpus, extent: Extent
+) -> dict[str, Figures]:
     """Accuracy of perception, CLIP alone and the judge on renders that none of them has seen."""
     tables: dict[str, Figures] = {}
     for number, name in enumerate(GRAMMARS):
         grammar = load_grammar(name)
-        rows = np.flatnonzero(corpus.grammars == number)[:_RENDERS]
+        rows = np.flatnonzero(corpus.grammars == number)[: extent.renders]
         pictures, true = corpus.pictures[rows], true_states(grammar, corpus.labels[rows])
         read, alone = read_states(perception, grammar, pictures)
         tables[f"{name}: perception"] = accuracy(grammar, read, true)

@@ -49,6 +49,18 @@ BARS = (
     ),
     Bar("Shifted renders, all four axes, mean over the shifts", "summary", "shifted", 0.85),
     Bar("Clean renders, worst axis", "summary", "clean, worst axis", 0.99),
+    Bar(
+        "Photographs against renders, area under ROC",
+        "photographs against renders",
+        "area under ROC",
+        0.99,
+    ),
+    Bar(
+        "… flagged at 1 % false alarms",
+        "photographs against renders",
+        "flagged at 1 % false alarms",
+        0.95,
+    ),
     Bar("Generation, batch 1, ms a picture", "speed", "generator, batch 1", 80, at_most=True),
     Bar("Generation, batch 16, ms a picture", "speed", "generator, batch 16", 28, at_most=True),
     Bar("All weights, MB", "sizes", "all", 48, at_most=True),
@@ -64,12 +76,12 @@ def write_card(folder: Path, measured: dict[str, Any]) -> None:
 
     Args:
         folder: receives README.md and figures.json.
-        measured: tables "generation", "perception" and "robustness" by name, and figures "speed",
-            "sizes", "weather", "distance" and "autoencoder".
+        measured: tables "generation", "perception", "robustness", "calibration" and "outside" by
+            name, and figures "speed", "sizes", "weather", "distance" and "autoencoder".
     """
     where = machine_facts(("torch", "diffusers"))
     shares = {**measured["generation"], **measured["perception"], **measured["robustness"]}
-    tables = {**shares, "summary": summary(measured)}
+    tables = {**shares, **measured["outside"], "summary": summary(measured)}
     tables |= {name: measured[name] for name in ("speed", "sizes", "autoencoder")}
     parts = [
         _HEADER.read_text(encoding="utf-8").format(seeds=" and ".join(map(str, SEEDS))),
@@ -77,6 +89,10 @@ def write_card(folder: Path, measured: dict[str, Any]) -> None:
         _against_bars(tables),
         "\n## All figures\n\nShares of pictures that are right, by axis and on all axes.\n",
         markdown_tables(shares),
+        "\nExpected calibration errors, on renders of which half were changed at random.\n",
+        markdown_tables(measured["calibration"]),
+        "\nPictures that are flagged as outside the world.\n",
+        markdown_tables(measured["outside"]),
         f"\nMeasured {where['date']} on {where['processor']}, {where['cores']} cores, torch "
         f"{where['versions']['torch']}, diffusers {where['versions']['diffusers']}.",
     ]

@@ -130,9 +130,11 @@ class SearchResult:
         found = []
         if self.goal.outside:
             found.append(
-                "the target may show what this grammar or generator has no words for; for"
+                "the target is outside this world: it shows nothing that the perception knows; for"
                 " photographs use --generator sd14"
             )
+        elif not self.goal.described:
+            found.append("the target may show what this grammar has no words for")
         if names := self.goal.low_confidence_axes:
             axes = ", ".join(name.replace("_", " ") for name in names)
             found.append(f"read with low confidence: {axes}")
@@ -257,6 +259,8 @@ class SearchResult:
             "clip_similarity": best.visit.similarity,
             "goal_confidence": {name: round(confidence, 4) for name, confidence in axes},
             "guesses": list(goal.low_confidence_axes),
+            "outside": goal.outside,
+            "outside_score": goal.outside_score,
             "doubts": list(self.doubts),
             "seed": settings.seed,
             "generation_seed": settings.generation_seed,

@@ -12,9 +12,10 @@ from rldf_gym.perception.clip import OpenClip
 from rldf_gym.perception.detector import UltralyticsDetector
 from rldf_gym.perception.known_classes import with_known_roles
 from rldf_gym.perception.label_decoder import LabelDecoder
-from rldf_gym.perception.presets import PERCEPTIONS, fetch_perception
+from rldf_gym.perception.presets import PERCEPTIONS, fetch_perception, perception_in
 from rldf_gym.perception.protocols import (
     DetectionModel,
+    OutlierModel,
     Output,
     Perception,
     PerceptionError,
@@ -35,6 +36,7 @@ __all__ = [
     "DetectionModel",
     "LabelDecoder",
     "OpenClip",
+    "OutlierModel",
     "Output",
     "Perception",
     "PerceptionError",
@@ -63,7 +65,8 @@ def make_perception(
 
     Args:
         spec: a name in `PERCEPTIONS`; the path of a folder with the subfolder clip and, where
-            there are such models, detector and scene_classifier; `package.module:object` for a
+            there are such models, detector, scene_classifier and the file
+            calibration.safetensors; `package.module:object` for a
             `Perception`, or a function that makes one without arguments; or a ready perception.
         device: "cpu", "cuda", "cuda:N", "mps"; None picks CUDA where there is one, else the CPU.
 
@@ -76,15 +79,7 @@ def make_perception(
     if spec in PERCEPTIONS:
         return PERCEPTIONS[str(spec)](device)
     if isinstance(spec, Path) or Path(spec).is_dir():
-        spec = Path(spec)
-        detector, scenes = spec / "detector", spec / "scene_classifier"
-        return Perception(
-            clip=OpenClip(spec / "clip", device),
-            detector=UltralyticsDetector(detector, device) if detector.is_dir() else None,
-            scene_classifier=(
-                UltralyticsSceneClassifier(scenes, device) if scenes.is_dir() else None
-            ),
-        )
+        return perception_in(Path(spec), device)
     if is_object_name(spec):
         ready: Perception = make_named(
             "perception", spec, lambda found: isinstance(found, Perception)

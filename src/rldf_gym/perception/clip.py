@@ -97,6 +97,36 @@ class OpenClip:
                 batches.append(model.encode_text(tokens, normalize=True).cpu().numpy())
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
 
+    def layer_statistics(
+        self, pictures: NDArray[np.uint8], layers: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """Return what layers of the image tower see, float32 `[n, d]`.
+
+        Args:
+            pictures: uint8 `[n, H, W, 3]`.
+            layers: names of modules whose outputs are feature maps. Each gives the mean and the
+                standard deviation of every channel over the picture.
+        """
+        import torch
+
+        model = self._loaded[0]
+        maps: list[torch.Tensor] = []
+        batches = [np.empty((0, 0), np.float32)]
+        handles = [
+            model.visual.get_submodule(name).register_forward_hook(lambda _, __, x: maps.append(x))
+            for name in layers
+        ]
+        try:
+            for start in range(0, len(pictures), _BATCH):
+                maps.clear()
+                self._embed(pictures[start : start + _BATCH])
+                parts = [part for x in maps for part in (x.mean((2, 3)), x.std((2, 3)))]
+                batches.append(torch.cat(parts, 1).cpu().numpy())
+        finally:
+            for handle in handles:
+                handle.remove()
+        return np.concatenate(batches[1:] or batches)
+
     def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         import torch
 

@@ -32,7 +32,9 @@ class LabelDecoder:
     """Reads images in the terms of one grammar.
 
     The probabilities of an axis sum to 1 and are greatest at the value that is read; where nothing
-    could be read they are uniform. Confidence is a separate figure, 0..1:
+    could be read they are uniform. They are calibrated where the perception is: raised to the
+    power 1/T and renormalized, T being the reader's temperature. Confidence is a separate figure,
+    0..1, from what follows without temperatures, except CLIP's:
 
     - object: the best box's confidence times the share of its class in the confidences of all
       classes of the axis; the probabilities are these shares. See `read_objects` for several
@@ -85,9 +87,11 @@ class LabelDecoder:
         n_axes = self.grammar.n_axes
         predictions: dict[int, AxisPrediction] = {}
         if detector is not None:
-            predictions.update(self._read_detections(detector))
+            predictions.update(self._calibrated("detector", self._read_detections(detector)))
         if scene_classifier is not None:
-            predictions.update(self._read_scenes(scene_classifier))
+            predictions.update(
+                self._calibrated("scene_classifier", self._read_scenes(scene_classifier))
+            )
         embedding = clip["embedding"].astype(np.float32)
         for_clip = [axis for axis in range(n_axes) if axis not in predictions]
         if for_clip:
@@ -109,6 +113,12 @@ class LabelDecoder:
             embedding=embedding,
             probabilities=tuple(each.probabilities for each in in_order),
         )
+
+    def _calibrated(
+        self, reader: Reader, predictions: Mapping[int, AxisPrediction]
+    ) -> dict[int, AxisPrediction]:
+        temperature = self._spec.temperatures.get(reader, 1.0)
+        return {axis: each.calibrated(temperature) for axis, each in predictions.items()}
 
     def _known_objects(self) -> tuple[ObjectAxis, ...]:
         known = []

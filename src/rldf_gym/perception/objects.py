@@ -13,7 +13,7 @@ many dog", and "many dog and one dog" is read the same. Without a box to spare, 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -51,6 +51,16 @@ class AxisPrediction:
         if value < 0:
             return cls.unread(len(weights))
         return cls(value, confidence, (weights / weights.sum()).astype(np.float32))
+
+    def calibrated(self, temperature: float) -> "AxisPrediction":
+        """Return the prediction with probabilities to the power of 1/T, renormalized.
+
+        Source: temperature scaling (Guo et al. 2017, arXiv:1706.04599, Sec. 4.2).
+        """
+        if temperature == 1:
+            return self
+        weights = self.probabilities.astype(np.float64) ** (1 / temperature)
+        return replace(self, probabilities=(weights / weights.sum()).astype(np.float32))
 
     @classmethod
     def unread(cls, n_values: int) -> "AxisPrediction":

@@ -1,9 +1,11 @@
 """Perceptions by name, as data."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from rldf_gym.model_files import EMBEDDED, HubModel, ModelFiles
+from rldf_gym.perception.calibration import CALIBRATION_FILE, calibrated
 from rldf_gym.perception.checkpoints import PublishedDetector
 from rldf_gym.perception.clip import CLIP_FILES, OpenClip
 from rldf_gym.perception.detector import UltralyticsDetector
@@ -30,18 +32,20 @@ _YOLO11N = PublishedDetector(
 )
 
 
-# Cosines of an image with the prompt that is read in it: at least 0.91 for 21 test renders in the
-# base and the extended grammar, at most 0.79 for 31 photographs and patterns.
-_EMBEDDED_LEAST_SIMILARITY = 0.8
+def perception_in(folder: Path, device: str | None) -> Perception:
+    """Make a perception of a folder's models and, where it has one, its calibration file."""
+    detector, scenes = folder / "detector", folder / "scene_classifier"
+    clip = OpenClip(folder / "clip", device)
+    perception = Perception(
+        clip=clip,
+        detector=UltralyticsDetector(detector, device) if detector.is_dir() else None,
+        scene_classifier=UltralyticsSceneClassifier(scenes, device) if scenes.is_dir() else None,
+    )
+    return calibrated(perception, clip, folder / CALIBRATION_FILE)
 
 
 def _embedded(device: str | None) -> Perception:
-    return Perception(
-        clip=OpenClip(EMBEDDED / "clip", device),
-        detector=UltralyticsDetector(EMBEDDED / "detector", device),
-        scene_classifier=UltralyticsSceneClassifier(EMBEDDED / "scene_classifier", device),
-        least_similarity=_EMBEDDED_LEAST_SIMILARITY,
-    )
+    return perception_in(EMBEDDED, device)
 
 
 def _photos(device: str | None) -> Perception:
@@ -63,6 +67,8 @@ PERCEPTIONS: Mapping[str, Callable[[str | None], Perception]] = MappingProxyType
 - "photos": YOLO11n (COCO's 80 classes) for objects and people where a grammar's nouns are among
   its classes, CLIP ViT-L/14 zero-shot for everything else, the scene included.
 - "clip": CLIP ViT-L/14 zero-shot for everything.
+
+The last two are not calibrated: they cannot say that a target is outside what they know.
 """
 
 

@@ -1,7 +1,7 @@
 """What perception gives: model outputs, which are stored, and readings, which are recomputed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -60,6 +60,14 @@ class DetectionModel(PictureModel, Protocol):
         ...
 
 
+class OutlierModel(PictureModel, Protocol):
+    """A model whose output is {"score": float32 `[1]`}.
+
+    The score is higher the farther a picture is from all that a perception knows; above 0 the
+    picture is outside.
+    """
+
+
 class TextPictureModel(PictureModel, Protocol):
     """A CLIP model, whose output is {"embedding": float32 `[d]`, unit}."""
 
@@ -83,6 +91,9 @@ class PerceptionSpec:
         detector_classes: classes the detector knows, () where there is none.
         detector_threshold: least confidence of a detection, 0..1.
         scene_classes: classes the scene classifier knows, () where there is none.
+        temperatures: by reader ("detector", "scene_classifier"), the power 1/T of its
+            probabilities that makes them calibrated; 1 where it is missing. CLIP's is in
+            ``logit_scale``.
     """
 
     embed: TextEmbedder
@@ -90,6 +101,7 @@ class PerceptionSpec:
     detector_classes: tuple[str, ...] = ()
     detector_threshold: float = 0.0
     scene_classes: tuple[str, ...] = ()
+    temperatures: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -100,14 +112,20 @@ class Perception:
         clip: embeds images and prompts.
         detector: finds objects and people.
         scene_classifier: classifies the scene.
+        outlier_model: scores how far a picture is from all that these models know; None where
+            they are not calibrated.
         least_similarity: cosine of an image and its own prompt below which the prompt does not
-            describe the image; None where nobody measured it.
+            describe the image; None where they are not calibrated.
+        temperatures: by model ("clip", "detector", "scene_classifier"), what its logits are
+            divided by; 1 where it is missing. See `rldf_gym.perception.calibration`.
     """
 
     clip: TextPictureModel
     detector: DetectionModel | None = None
     scene_classifier: SceneModel | None = None
+    outlier_model: OutlierModel | None = None
     least_similarity: float | None = None
+    temperatures: Mapping[str, float] = field(default_factory=dict)
 
     def models(self) -> Mapping[str, PictureModel]:
         """Every model that is there by name, named as in `LabelDecoder.read`'s arguments."""
@@ -127,10 +145,11 @@ class Perception:
         detector, scenes = self.detector, self.scene_classifier
         return PerceptionSpec(
             embed=self.clip.embed_texts if embed is None else embed,
-            logit_scale=self.clip.logit_scale,
+            logit_scale=self.clip.logit_scale / self.temperatures.get("clip", 1.0),
             detector_classes=() if detector is None else detector.class_names,
             detector_threshold=0.0 if detector is None else detector.threshold,
             scene_classes=() if scenes is None else scenes.class_names,
+            temperatures=self.temperatures,
         )
 
 
