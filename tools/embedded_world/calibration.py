@@ -18,7 +18,6 @@ from rldf_gym.perception import (
 from rldf_gym.perception.calibration import Calibration
 from tools.embedded_world.corpus import GRAMMARS, Corpus, true_states
 from tools.embedded_world.outside import (
-    FALSE_ALARMS,
     LAYERS,
     changed_pictures,
     fit_outside_score,
@@ -26,7 +25,8 @@ from tools.embedded_world.outside import (
 from tools.embedded_world.reading import ReadPictures, read_pictures
 
 _MEASURED = ("base", "extended", "actions")  # in "objects" either thing may come first
-_READ = 1_000
+_READ = 600
+_UNLIKE = 0.002  # share of renders whose own prompt is called unlike them
 _BINS = 15
 _SEED = 14
 
@@ -52,21 +52,17 @@ def calibrate(folder: Path, device: str, train: Corpus, validation: Corpus) -> C
     weights, bias = fit_outside_score(clip, train, validation)
     pictures, rows = changed_pictures(validation, _READ, _SEED)
     answers: Answers = defaultdict(list)
-    similarities: list[float] = []
     for name in _MEASURED:
         grammar = load_grammar(name)
         members = np.flatnonzero(validation.grammars[rows] == GRAMMARS.index(name))
         read = read_pictures(perception, grammar, pictures[members])
-        prompts = clip.embed_texts([grammar.decode(reading.values) for reading in read.alone])
-        embeddings = np.stack([reading.embedding for reading in read.alone])
-        similarities += (prompts * embeddings).sum(1).tolist()
         _collect(answers, read, true_states(grammar, validation.labels[rows[members]]))
     return Calibration(
         clip=clip.fingerprint,
         layers=LAYERS,
         weights=weights,
         bias=bias,
-        least_similarity=float(np.quantile(similarities, FALSE_ALARMS)),
+        least_similarity=least_similarity(clip, validation),
         temperatures={
             name: temperature(*zip(*pairs, strict=True)) for name, pairs in answers.items()
         },
@@ -80,6 +76,20 @@ def _collect(answers: Answers, read: ReadPictures, true: np.ndarray) -> None:
             answers["clip"].append((alone.probabilities[axis], label))
             if reader != "clip":
                 answers[reader].append((whole.probabilities[axis], label))
+
+
+def least_similarity(clip: OpenClip, validation: Corpus) -> float:
+    """Return the cosine with their own prompts that all but a few renders reach."""
+    similarities: list[float] = []
+    for name in _MEASURED:
+        grammar = load_grammar(name)
+        rows = np.flatnonzero(validation.grammars == GRAMMARS.index(name))[:_READ]
+        true = true_states(grammar, validation.labels[rows])
+        prompts = clip.embed_texts([grammar.decode(state) for state in true])
+        found = clip(np.asarray(validation.pictures[rows]))
+        embeddings = np.stack([output["embedding"] for output in found])
+        similarities += (prompts * embeddings).sum(1).tolist()
+    return float(np.quantile(similarities, _UNLIKE))
 
 
 def temperature(probabilities: Probabilities, labels: Sequence[int]) -> float:

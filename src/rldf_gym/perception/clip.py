@@ -100,15 +100,13 @@ class OpenClip:
     def layer_statistics(
         self, pictures: NDArray[np.uint8], layers: Sequence[str]
     ) -> NDArray[np.float32]:
-        """Return what layers of the image tower see, float32 `[n, d]`.
+        """Return statistics of layers of the image tower and the embedding, float32 `[n, d]`.
 
         Args:
             pictures: uint8 `[n, H, W, 3]`.
             layers: names of modules whose outputs are feature maps. Each gives the mean and the
                 standard deviation of every channel over the picture.
         """
-        import torch
-
         model = self._loaded[0]
         maps: list[torch.Tensor] = []
         batches = [np.empty((0, 0), np.float32)]
@@ -119,9 +117,9 @@ class OpenClip:
         try:
             for start in range(0, len(pictures), _BATCH):
                 maps.clear()
-                self._embed(pictures[start : start + _BATCH])
+                embeddings = self._embed(pictures[start : start + _BATCH])
                 parts = [part for x in maps for part in (x.mean((2, 3)), x.std((2, 3)))]
-                batches.append(torch.cat(parts, 1).cpu().numpy())
+                batches.append(np.hstack([*(part.cpu().numpy() for part in parts), embeddings]))
         finally:
             for handle in handles:
                 handle.remove()
