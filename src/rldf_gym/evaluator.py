@@ -262,7 +262,7 @@ class StateEvaluator:
 
     def _computed(
         self, model: PictureModel, images: Mapping[str, Picture]
-    ) -> dict[str, dict[str, NDArray[Any]]]:
+    ) -> dict[str, Mapping[str, NDArray[Any]]]:
         """Return a model's outputs for images by key, and store them."""
         outputs = model(np.stack(list(images.values())))
         named = dict(zip(images, outputs, strict=True))

@@ -109,7 +109,7 @@ def middle_squares(folders: Sequence[Path]) -> np.ndarray:
 def measure_outside(
     outliers: OutlierModel, corpus: Corpus, photographs: np.ndarray, count: int
 ) -> dict[str, dict[str, float]]:
-    """Return how well photographs are told from renders, and how often a threshold errs.
+    """Return how well a score separates photographs from renders.
 
     Args:
         outliers: scores pictures.
