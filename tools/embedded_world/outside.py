@@ -1,4 +1,4 @@
-"""The score that tells pictures from outside the embedded world: made, and measured."""
+"""Fits and measures the score for pictures from outside the embedded world."""
 
 import contextlib
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What was measured of a perception beside its weights: one small file in its folder.
 
 The file holds a temperature for each model, the least similarity of a picture and its own prompt,
-and a linear score that tells pictures from outside the perception's world from those inside.
+and a linear score for pictures from outside its world.
 `python -m tools.embedded_world calibrate` writes it.
 """
 
