@@ -189,6 +189,7 @@ def test_info_tells_what_is_read_and_how_far_the_goal_is(env):
         "distance",
         "matches",
         "at_goal",
+        "outside",
         "generations",
         "states_seen",
     }
