@@ -174,7 +174,7 @@ class TestSuggestion:
     def test_of_a_picture_outside_the_world_is_an_error_that_names_the_way_out(self):
         noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
         with (
-            pytest.warns(UserWarning, match="similarity is only"),
+            pytest.warns(UserWarning, match="outside the world"),
             pytest.raises(SuggestionError, match=r"no grammar suggested.*--generator sd14"),
         ):
             suggest_grammar(noise, store=None)

@@ -142,7 +142,7 @@ def suggest_grammar(
         RLDFError: an argument that cannot be used; the message names it and how to fix it.
 
     Warns:
-        LowConfidenceWarning, LowSimilarityWarning: as `infer_goal`.
+        LowConfidenceWarning, OutsideWarning, LowSimilarityWarning: as `infer_goal`.
     """
     if isinstance(top, bool) or not isinstance(top, int) or top < 2:
         raise SuggestionError(f"top is {top!r}: give a whole number of at least 2")
@@ -151,7 +151,7 @@ def suggest_grammar(
     whole = _with_known_words(whole, made, models)
     evaluator = make_evaluator(whole, made, models, store, device=device)
     goal = infer_goal(evaluator, target)
-    if goal.outside:
+    if goal.outside or not goal.described:
         raise SuggestionError(
             f"no grammar suggested: the models have no words for what the picture shows (nearest:"
             f" {goal.prompt!r}, similarity {goal.similarity:.2f}). Use models that know more, such"
