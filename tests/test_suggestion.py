@@ -213,7 +213,7 @@ class TestCommand:
         ("arguments", "complaint"),
         [
             (["none.png"], "none.png does not exist"),
-            (["PICTURE", "--world", "klingon"], "no grammar 'klingon'"),
+            (["PICTURE", "--world", "klingon"], "unknown grammar 'klingon'"),
             (["PICTURE", "--top", "1"], "top is 1: give a whole number of at least 2"),
             (["PICTURE", "--generator", "magic"], "unknown generator 'magic'"),
             (["PICTURE", "--perception", "magic"], "unknown perception 'magic'"),
