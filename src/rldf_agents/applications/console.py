@@ -49,7 +49,7 @@ class ConsoleReporter:
             yield
 
     def goal(self, search: Search, number: int, n_pictures: int) -> None:
-        """Print what was read in the target, with confidences, and its number of how many."""
+        """Print what was read in the target, with probabilities, and its number of how many."""
         goal = search.goal
         place = f"{number} of {n_pictures}: " if n_pictures > 1 else ""
         self._console.print(
@@ -200,13 +200,13 @@ def _outcome(result: SearchResult) -> Iterator[str]:
 def _goal_table(goal: Goal) -> Table:
     table = Table(box=None, padding=(0, 2), show_header=False)
     for axis in axis_readings(goal):
-        filled = round(axis.confidence * _BAR_WIDTH)
+        filled = round(axis.probability * _BAR_WIDTH)
         colour = "yellow" if axis.is_guess else "green"
         table.add_row(
             axis.name,
             f"[bold]{escape(axis.word)}[/]",
             f"[{colour}]{'━' * filled}[/][dim]{'━' * (_BAR_WIDTH - filled)}[/]",
-            f"{axis.confidence:.2f}",
+            f"{axis.probability:.2f}",
             "[yellow]a guess[/]" if axis.is_guess else "",
         )
     return table

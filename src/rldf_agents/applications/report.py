@@ -95,15 +95,15 @@ class AxisReading:
     Attributes:
         name: of the axis.
         word: the value that was read.
-        confidence: of it, 0 to 1.
-        is_guess: whether that is too low.
+        probability: of it, 0 to 1; the confidence of a perception that has no probabilities.
+        is_guess: whether its confidence is too low.
         runner_up: the second most probable value with its probability, None where there is none.
         best: the value of a state to compare with.
     """
 
     name: str
     word: str
-    confidence: float
+    probability: float
     is_guess: bool
     runner_up: str | None
     best: str
@@ -128,7 +128,7 @@ def axis_readings(goal: Goal, best: Sequence[int] | None = None) -> list[AxisRea
         AxisReading(
             name=axis.name.replace("_", " "),
             word=axis.values[label] or NOTHING,
-            confidence=float(confidence),
+            probability=float(confidence if chances is None else chances[label]),
             is_guess=axis.name in goal.low_confidence_axes,
             runner_up=_runner_up(axis.values, chances),
             best=axis.values[found] or NOTHING,
