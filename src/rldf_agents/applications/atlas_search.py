@@ -99,8 +99,7 @@ def search_atlas(
     if out is not None:
         require_empty(out)
     target = load_picture(picture)
-    atlas = Atlas(default_atlas_path(evaluator, sample, seed) if path is None else path)
-    _require_same_world(atlas, evaluator)
+    atlas = open_atlas(evaluator, path, sample, seed)
     console = console or make_console()
     goal = infer_goal(evaluator, target)
     matches = atlas.search(goal, reward, top)
@@ -116,7 +115,21 @@ def search_atlas(
     return matches
 
 
-def _require_same_world(atlas: Atlas, evaluator: StateEvaluator) -> None:
+def open_atlas(
+    evaluator: StateEvaluator, path: Path | None, sample: int | None = None, seed: int = 0
+) -> Atlas:
+    """Return the atlas of an evaluator; generates nothing.
+
+    Args:
+        evaluator: whose atlas.
+        path: the file; None for its place by the store.
+        sample: as the atlas was built.
+        seed: as the atlas was built.
+
+    Raises:
+        AtlasError: there is no atlas, or it is damaged or of another world.
+    """
+    atlas = Atlas(default_atlas_path(evaluator, sample, seed) if path is None else path)
     here, there = AtlasIdentity.of(evaluator), atlas.identity
     for name in ("grammar", "generator", "models", "generation_seed"):
         if getattr(here, name) != getattr(there, name):
@@ -124,6 +137,7 @@ def _require_same_world(atlas: Atlas, evaluator: StateEvaluator) -> None:
                 f"the atlas {atlas.path} was built with another {name.replace('_', ' ')}:"
                 " name the same here, or build the atlas of these states"
             )
+    return atlas
 
 
 def _ranking(matches: Sequence[Match], reward: str) -> str:

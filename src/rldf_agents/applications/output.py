@@ -85,6 +85,16 @@ def folders_for(pictures: Sequence[str], out: Path) -> list[Path]:
     return folders
 
 
+def require_free(path: Path, overwrite: bool) -> None:
+    """Raise an error for a path that exists, unless it may be overwritten.
+
+    Raises:
+        AgentError: naming the path and what to do.
+    """
+    if path.exists() and not overwrite:
+        raise AgentError(f"{path} exists: add --overwrite, or choose another name")
+
+
 def require_empty(out: Path) -> None:
     """Raise an error for a folder that holds anything.
 

@@ -235,10 +235,10 @@ def _write(built: BuiltGrammar, out: Path | None, overwrite: bool) -> None:
 
 
 def _check_free(out: Path | None, overwrite: bool) -> None:
-    from rldf_agents.errors import AgentError
+    from rldf_agents.applications.output import require_free
 
-    if out is not None and out.exists() and not overwrite:
-        raise AgentError(f"{out} exists: add --overwrite, or choose another name")
+    if out is not None:
+        require_free(out, overwrite)
 
 
 def _save(built: BuiltGrammar, out: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -59,6 +59,22 @@ class World:
             yield evaluator
         finally:
             evaluator.store.close()
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the same world as arguments of ``gym.make("RLDF-v0")``.
+
+        Raises:
+            AgentError: an assignment of another form, or a name that is given twice.
+        """
+        return {
+            "grammar": self.grammar,
+            "generator": self.generator,
+            "perception": self.perception,
+            "generation_seed": self.generation_seed,
+            "store": self.store,
+            "device": self.device,
+            "generator_kwargs": options.read_assignments(self.assignments),
+        }
 
     def limited_generator(self) -> str | Generator:
         """Return the generator with the user's limit; ask for one where pictures may cost money.
