@@ -103,8 +103,8 @@ def require_empty(out: Path) -> None:
     """
     if out.is_dir() and any(out.iterdir()):
         raise AgentError(
-            f"the output folder {out} exists and is not empty: choose another, add --resume to"
-            " continue the search in it, or --overwrite to replace it"
+            f"the output folder {out} exists and is not empty: choose another, or add"
+            " --overwrite to replace it (a search continues with --resume)"
         )
 
 

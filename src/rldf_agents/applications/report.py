@@ -1,4 +1,4 @@
-"""Self-contained HTML: one report for a search, one index over several."""
+"""Self-contained HTML: a report for a search or a slide, an index over several searches."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from rldf_gym.goal import Goal
 
 if TYPE_CHECKING:
     from rldf_agents.applications.result import SearchResult
+    from rldf_agents.applications.slide import Slide
 
 NOTHING = "(nothing)"
 """A value that adds no word to the prompt."""
@@ -63,6 +64,28 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
         comparison=_comparison(result),
         table_3=_table_3(result.statistics),
         settings=_settings(result),
+        versions=versions,
+        command=command,
+    )
+
+
+def render_slide(
+    slide: Slide, animation: bytes, target: str, versions: Mapping[str, str], command: str
+) -> str:
+    """Return the page of one slide.
+
+    Args:
+        slide: with at least one picture.
+        animation: the pictures as an animated WebP file.
+        target: name of the target's file.
+        versions: of Python and the packages, by name.
+        command: what the user can type to have it again.
+    """
+    return _template("slide.html.jinja").render(
+        slide=slide,
+        animation=_inline(animation, "webp"),
+        target_name=Path(target).name,
+        stays=_stays(slide),
         versions=versions,
         command=command,
     )
@@ -146,6 +169,11 @@ def _runner_up(values: Sequence[str], probabilities: npt.NDArray[np.float32] | N
     return f"{values[second] or NOTHING} {probabilities[second]:.2f}"
 
 
+def _stays(slide: Slide) -> list[tuple[AxisReading, float]]:
+    readings = zip(slide.goal.grammar.axis_names, axis_readings(slide.goal), strict=True)
+    return [(axis, slide.stays[name]) for name, axis in readings if name in slide.stays]
+
+
 def _table_3(statistics: RunStatistics) -> list[tuple[str, str, str]]:
     known = {each.name: getattr(statistics, each.name) for each in fields(statistics)}
     return [(symbol, says, f"{known[name]:.4g}") for name, (symbol, says) in _TABLE_3.items()]
@@ -179,7 +207,11 @@ def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
         image.thumbnail((_LARGEST, _LARGEST))
         image.save(content, "WEBP", quality=90)
         kind = "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+    return _inline(content.getvalue(), kind)
+
+
+def _inline(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _template(name: str) -> Template:

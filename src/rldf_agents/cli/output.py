@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,6 +37,19 @@ class Output:
         False
     )
 
+    def folder(self, names: Sequence[str]) -> Path:
+        """Return the folder for the results: --out, or a new one named after the pictures.
+
+        Raises:
+            AgentError: --overwrite without --out.
+        """
+        from rldf_agents.applications.output import default_out
+        from rldf_agents.errors import AgentError
+
+        if self.out is None and self.overwrite:
+            raise AgentError("--overwrite needs --out: name the folder")
+        return default_out(names) if self.out is None else self.out
+
     def console(self) -> Console:
         """Return where progress goes: with --json, to stderr."""
         from rldf_agents.applications.console import make_console
@@ -61,7 +75,7 @@ def command_line(context: typer.Context, out: Path) -> str:
         if parameter.param_type_name == "argument":
             names = value if isinstance(value, list) else [value]
             words += [f"./{name}" if str(name).startswith("-") else str(name) for name in names]
-        elif value != parameter.default and parameter.name not in _NOT_REPEATED:
+        elif value not in (parameter.default, ()) and parameter.name not in _NOT_REPEATED:
             words += _option(parameter.opts[0], value)
     return shlex.join([*words, "--out", str(out)])
 

@@ -117,7 +117,7 @@ def search(
     Example: rldf search photo.png --start reading --out out/photo
     """
     from rldf_agents.applications.batch import search_pictures, split_readable
-    from rldf_agents.applications.output import default_out, find_pictures
+    from rldf_agents.applications.output import find_pictures
     from rldf_agents.applications.settings import SearchSettings
 
     _check_together(output, resume, verbose)
@@ -138,7 +138,7 @@ def search(
         found, errors = split_readable(found)
     for error in errors:
         warn(f"skipped: {error}")
-    out = default_out(pictures) if output.out is None else output.out
+    out = output.folder(pictures)
     if beside is not None:
         SearchSettings(learner=beside)  # a wrong name is an error before anything is generated
     saved = search_pictures(
@@ -165,8 +165,8 @@ def _check_together(output: Output, resume: bool, verbose: bool) -> None:
 
     if resume and output.overwrite:
         raise AgentError("--resume continues a search, --overwrite replaces it: give one")
-    if output.out is None and (resume or output.overwrite):
-        raise AgentError(f"--{'resume' if resume else 'overwrite'} needs --out: name the folder")
+    if output.out is None and resume:
+        raise AgentError("--resume needs --out: name the folder")
     if output.quiet and verbose:
         raise AgentError("--quiet prints less, --verbose prints more: give one")
 
