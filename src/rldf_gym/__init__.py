@@ -40,8 +40,6 @@ gym.register(
     additional_wrappers=(
         WrapperSpec("FlattenAction", "rldf_gym.wrappers:FlattenAction", {}),
         WrapperSpec("FlattenObservation", "gymnasium.wrappers:FlattenObservation", {}),
-        WrapperSpec(
-            "DtypeObservation", "gymnasium.wrappers:DtypeObservation", {"dtype": "float32"}
-        ),
+        WrapperSpec("Float32Observation", "rldf_gym.wrappers:Float32Observation", {}),
     ),
 )

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorWrapper
 from gymnasium.vector.utils import batch_space
-from gymnasium.wrappers import TransformAction
+from gymnasium.wrappers import DtypeObservation, TransformAction
 from gymnasium.wrappers.vector import TransformAction as VectorTransformAction
 from numpy.typing import ArrayLike, NDArray
 
@@ -170,6 +170,32 @@ class FlattenAction(TransformAction[Any, Any, Any]):
         gym.utils.RecordConstructorArgs.__init__(self)
         numbering = _Numbering(env.action_space)
         super().__init__(env, numbering, numbering.space)
+
+
+class Float32Observation(DtypeObservation[Any, Any, Any]):
+    """Converts observations to float32, for algorithms that feed them to a network as they are.
+
+    Gymnasium's own wrapper takes the type as an argument, which no `EnvSpec` can write as JSON.
+
+    Example:
+        >>> import gymnasium as gym
+        >>> import rldf_gym
+        >>> from gymnasium.wrappers import FlattenObservation
+        >>> from rldf_gym.wrappers import Float32Observation
+        >>> env = FlattenObservation(gym.make("RLDF-v0"))
+        >>> env.observation_space.dtype
+        dtype('int64')
+        >>> Float32Observation(env).observation_space.dtype
+        dtype('float32')
+
+    Change logs:
+     * v0.1.0 - Initially added
+    """
+
+    def __init__(self, env: Env) -> None:
+        """Wrap an environment whose observation space is a Box, Discrete or MultiBinary."""
+        gym.utils.RecordConstructorArgs.__init__(self)
+        super().__init__(env, np.float32)
 
 
 class VectorFlattenAction(_VectorTransformAction, gym.utils.RecordConstructorArgs):
