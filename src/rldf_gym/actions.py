@@ -6,6 +6,7 @@ axis's vocabulary tree. Mode "joint" moves along every axis at once.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -57,7 +58,7 @@ class ActionMode(ABC):
             InvalidAction: one of the actions is not in the space, or there are not ``n``.
         """
 
-    @property
+    @cached_property
     def masked(self) -> bool:
         """Whether the actions are numbers, so that each is valid in a state or not."""
         return isinstance(self.space, spaces.Discrete)
