@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := out/demo
 
-.PHONY: demo test lint types contracts slow bench-quick interop check clean
+.PHONY: demo test lint types contracts docs slow bench-quick interop check clean
 
 demo: .venv/installed
 	$(BIN)/rldf search src/rldf_gym/embedded/target.png --beside q_learning --out $(DEMO) --overwrite
@@ -33,7 +33,12 @@ types: .venv/installed
 contracts: .venv/installed
 	$(BIN)/lint-imports
 
-check: lint types contracts test slow
+# Warnings are errors; the site makes no request to other hosts.
+docs: .venv/installed
+	$(BIN)/python -m sphinx -c docs -b html -d out/doctrees -E -W --keep-going -q . out/site
+	@echo "Open the site: out/site/index.html"
+
+check: lint types contracts docs test slow
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

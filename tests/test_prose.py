@@ -22,7 +22,7 @@ NOT_PROSE = re.compile(r"study\.tell\(")
 
 PAGES = [
     *ROOT.glob("*.md"),
-    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "benchmarks").glob("*.md"),
     *(
         path

@@ -1,9 +1,11 @@
 """Search what a picture means: an agent walks a grammar until an image reads as the picture.
 
-with open_search("picture.png", SearchSettings()) as search:
-    print(search.goal.prompt)
-    result = search.run()
-print(result.best[0].prompt)
+::
+
+    with open_search("picture.png", SearchSettings()) as search:
+        print(search.goal.prompt)
+        result = search.run()
+    print(result.best[0].prompt)
 """
 
 from __future__ import annotations
