@@ -5,7 +5,7 @@ axis's vocabulary tree. Mode "joint" moves along every axis at once.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -43,14 +43,6 @@ class ActionMode(ABC):
     opposites: Sequence[tuple[Any, Any]] = ()
 
     @abstractmethod
-    def decode(self, action: Any, labels: Sequence[int]) -> Iterable[tuple[int, int]]:
-        """Return what an action changes in a state ``[n_axes]``: pairs (axis, new label).
-
-        Raises:
-            InvalidAction: the action is not in the space.
-        """
-
-    @abstractmethod
     def apply(self, actions: ArrayLike, states: Labels) -> Labels:
         """Return where actions ``[n, ...]`` lead from states: a new array int64 ``[n, n_axes]``.
 
@@ -83,40 +75,19 @@ class _OneAxisMode(ActionMode):
 
     def __init__(self, space: spaces.Space[Any], axes: Sequence[int]) -> None:
         self.space = space
-        self._axis_of = axes
         self._axes = np.array(axes, np.int64)
 
     @abstractmethod
-    def _target(self, number: int, label: int) -> int:
-        """Return the new label of the action's axis."""
-
-    @abstractmethod
     def _targets(self, numbers: Labels, labels: Labels) -> Labels:
-        """Return the same for arrays of one shape."""
-
-    def _number(self, action: Any) -> int | None:
-        """Return the number of an action, None for one outside the space."""
-        array = action if isinstance(action, np.ndarray | np.generic) else np.asarray(action)
-        if array.ndim or array.dtype.kind not in "iu":
-            return None
-        number = int(array)
-        return number if 0 <= number < len(self._axis_of) else None
+        """Return the new labels of the actions' axes; all arrays have one shape."""
 
     def _numbers(self, actions: ArrayLike) -> Labels | None:
         """Return the numbers ``[n]`` of actions ``[n]``, None if one is outside the space."""
         array = np.asarray(actions)
         outside = array.ndim != 1 or array.dtype.kind not in "iu"
-        if outside or array.min(initial=0) < 0 or array.max(initial=0) >= len(self._axis_of):
+        if outside or array.min(initial=0) < 0 or array.max(initial=0) >= len(self._axes):
             return None
         return array.astype(np.int64, copy=False)
-
-    def decode(self, action: Any, labels: Sequence[int]) -> Iterable[tuple[int, int]]:
-        """Return the one change."""
-        number = self._number(action)
-        if number is None:
-            raise invalid_action(action, self.space)
-        axis = self._axis_of[number]
-        return ((axis, self._target(number, labels[axis])),)
 
     def apply(self, actions: ArrayLike, states: Labels) -> Labels:
         """Return states that differ on one axis, or not at all."""
@@ -145,16 +116,12 @@ class JumpMode(_OneAxisMode):
     """
 
     def __init__(self, axes: Sequence[Axis]) -> None:
-        self._values = [label for axis in axes for label in range(len(axis))]
         owners = [number for number, axis in enumerate(axes) for _ in range(len(axis))]
         super().__init__(spaces.Discrete(len(owners)), owners)
-        self._value_array = np.array(self._values, np.int64)
-
-    def _target(self, number: int, label: int) -> int:
-        return self._values[number]
+        self._values = np.concatenate([np.arange(len(axis)) for axis in axes])
 
     def _targets(self, numbers: Labels, labels: Labels) -> Labels:
-        return self._value_array[numbers]
+        return self._values[numbers]
 
 
 class _SiblingMode(_OneAxisMode):
@@ -169,13 +136,9 @@ class _SiblingMode(_OneAxisMode):
     def __init__(self, space: spaces.Space[Any], levels: Sequence[Sequence[Labels]]) -> None:
         rows = [row for axis in levels for level in axis for row in level]
         super().__init__(space, [n for n, axis in enumerate(levels) for _ in range(2 * len(axis))])
-        self._rows: list[list[int]] = [row.tolist() for row in rows]
         self._table = np.zeros((len(rows), max(map(len, rows))), np.int64)
         for number, row in enumerate(rows):
             self._table[number, : len(row)] = row
-
-    def _target(self, number: int, label: int) -> int:
-        return self._rows[number][label]
 
     def _targets(self, numbers: Labels, labels: Labels) -> Labels:
         return self._table[numbers, labels]
@@ -187,17 +150,9 @@ class AxisMode(_SiblingMode):
     def __init__(self, axes: Sequence[Axis]) -> None:
         space = spaces.MultiDiscrete([len(axes), 2])
         super().__init__(space, [_levels(tuple(range(len(axis))), len(axis)) for axis in axes])
-        pairs = list(np.ndindex(len(axes), 2))
         self._sizes = (len(axes), 2)
-        self._number_of = {pair: number for number, pair in enumerate(pairs)}
-        actions = [np.array(pair, np.int64) for pair in pairs]
+        actions = [np.array(pair, np.int64) for pair in np.ndindex(self._sizes)]
         self.opposites = list(zip(actions[::2], actions[1::2], strict=True))
-
-    def _number(self, action: Any) -> int | None:
-        array = action if isinstance(action, np.ndarray) else np.asarray(action)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            return None
-        return self._number_of.get(tuple(array.tolist()))
 
     def _numbers(self, actions: ArrayLike) -> Labels | None:
         array = np.asarray(actions)
@@ -261,10 +216,6 @@ class JointMode(ActionMode):
         self._highest = np.array([len(axis) - 1 for axis in axes])
         moves = _STAY + np.kron(np.eye(len(axes), dtype=np.int64), [[-1], [1]])
         self.opposites = list(zip(moves[::2], moves[1::2], strict=True))
-
-    def decode(self, action: Any, labels: Sequence[int]) -> Iterable[tuple[int, int]]:
-        """Return the new label of every axis."""
-        return enumerate(self.apply([action], np.array([labels]))[0].tolist())
 
     def apply(self, actions: ArrayLike, states: Labels) -> Labels:
         """Return states that differ on any number of axes."""

@@ -5,9 +5,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.error import ResetNeeded
+from gymnasium.error import InvalidAction, ResetNeeded
 from numpy.typing import NDArray
 
+from rldf_gym.actions import invalid_action
 from rldf_gym.factory import METADATA, check_render_mode, check_reset_options, make_task
 from rldf_gym.goal import Goal
 from rldf_gym.json_spec import JSONSpec
@@ -169,7 +170,6 @@ class RLDFEnv(gym.Env[State, Action]):
         self.grammar = self.evaluator.grammar
         self.observation_space = self.grammar.observation_space
         self.action_space = self._mode.space
-        self._strides: list[int] = self.grammar.strides.tolist()
         self._here: Visit | None = None
 
     def step(self, action: Action) -> tuple[State, float, bool, bool, dict[str, Any]]:
@@ -185,17 +185,19 @@ class RLDFEnv(gym.Env[State, Action]):
             InvalidAction: the action is not in the action space.
             ResetNeeded: there was no `reset` yet.
         """
-        here = self._here
-        if here is None:
+        if self._here is None:
             raise ResetNeeded("call reset() before step()")
-        index, labels = here.index, here.labels
-        for axis, label in self._mode.decode(action, labels):
-            index += (label - labels[axis]) * self._strides[axis]
-        visit = self._table.visits.get(index)
-        if visit is None:
-            [row] = self._table.rows(np.array([index]))
-            visit = self._table.visit(index, row)
-        self._here = here = visit
+        array = np.asarray(action)
+        key = array.dtype, array.shape, array.tobytes()
+        here = self._here.successors.get(key)
+        if here is None:
+            index = self._moved(array, self._here)
+            here = self._table.visits.get(index)
+            if here is None:
+                [row] = self._table.rows(np.array([index]))
+                here = self._table.visit(index, row)
+            self._here.successors[key] = here
+        self._here = here
         return here.state.copy(), here.reward, here.terminal, False, self._info(here)
 
     def reset(
@@ -281,6 +283,14 @@ class RLDFEnv(gym.Env[State, Action]):
     @spec.setter
     def spec(self, spec: EnvSpec | None) -> None:
         self._spec = JSONSpec.of(spec)
+
+    def _moved(self, action: NDArray[Any], here: Visit) -> int:
+        """Return the number of the state that an action leads to."""
+        try:
+            [state] = self._mode.apply(action[np.newaxis], here.state[np.newaxis])
+        except InvalidAction:
+            raise invalid_action(action, self.action_space) from None
+        return self.grammar.index(state)
 
     def _info(self, visit: Visit) -> dict[str, Any]:
         info = visit.info.copy()

@@ -7,7 +7,7 @@ cache of readings in memory, and it is bounded: a full table is emptied, and the
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, Protocol
 
@@ -46,6 +46,9 @@ INFO_KEYS = (
 )
 """The columns that are part of ``info``."""
 
+COUNTERS = ("generations", "states_seen")
+"""The keys of ``info`` that count what the environment did so far."""
+
 ARRAY_KEYS = ("values", "confidence", "embedding")
 """Those that hold arrays: the reading."""
 
@@ -59,6 +62,7 @@ STOP_CONDITIONS: Mapping[str, str] = {
 StopAt = str | tuple[str, ...] | None
 Rows = NDArray[np.integer[Any]]
 Columns = dict[str, NDArray[Any]]
+ActionKey = tuple[np.dtype[Any], tuple[int, ...], bytes]
 
 _UNVISITED, _FORGOTTEN = 0, -1
 _FIRST_CAPACITY = 256
@@ -69,24 +73,22 @@ class Visit:
     """A state as a single environment needs it.
 
     Attributes:
-        index: the state's number (`Grammar.index`).
         state: int64 ``[n_axes]``.
-        labels: the same as Python numbers.
         reward: of arriving here.
         terminal: whether the episode ends here.
         values, confidence, embedding: the reading, as in `Reading`.
-        info: the rest of ``info`` under `INFO_KEYS`.
+        info: ``info`` under all its keys, so that a copy need not grow.
+        successors: where actions that were tried here lead, by their dtype, shape and bytes.
     """
 
-    index: int
     state: NDArray[np.int64]
-    labels: tuple[int, ...]
     reward: float
     terminal: bool
     values: NDArray[np.int64]
     confidence: NDArray[np.float32]
     embedding: NDArray[np.float32]
     info: dict[str, Any]
+    successors: dict[ActionKey, "Visit"] = field(default_factory=dict)
 
 
 class StateTable:
@@ -161,12 +163,12 @@ class StateTable:
         return {name: self._columns[name].take(rows, axis=0) for name in INFO_KEYS}
 
     def visit(self, index: int, row: int) -> Visit:
-        """Return the state with this number, which has this row."""
+        """Return the state with this number, which has this row; every time the same object."""
+        if index in self.visits:
+            return self.visits[index]
         facts = {name: _plain(column[row]) for name, column in self._columns.items()}
         visit = self.visits[index] = Visit(
-            index,
-            labels=tuple(facts["state"].tolist()),
-            info={name: facts[name] for name in INFO_KEYS},
+            info={name: facts[name] for name in INFO_KEYS} | dict.fromkeys(COUNTERS, 0),
             **{name: facts[name] for name in ("state", "reward", "terminal", *ARRAY_KEYS)},
         )
         return visit
