@@ -1,4 +1,4 @@
-"""Charts of searches as SVG elements in the colours of the page around them."""
+"""Charts for reports as SVG elements in the colours of the page around them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rldf_agents.applications.history import StepLog
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from rldf_agents.applications.ablate import Level
 
 # Colours that occur nowhere else in the chart stand for the page's own (light or dark).
 _COLOURS = {
@@ -102,6 +104,47 @@ def comparison_chart(runs: Mapping[str, Sequence[StepLog]]) -> str:
             axes.step(seen, least, where="post", color=colour, label=name, marker=".")
         axes.set_ylim(bottom=-0.3)
         axes.legend(loc="upper right")
+        return _svg(figure)
+
+
+def score_chart(
+    groups: Mapping[str, Sequence[float]], levels: Mapping[str, Level | None], concept: str
+) -> str:
+    """Return scores as dots, one row a group, as an ``<svg>`` element.
+
+    Args:
+        groups: scores 0 to 1 by the name of the group, from the top.
+        levels: of some groups: the mean with its interval is drawn beside the dots. The spread of
+            the last group is a band.
+        concept: what the scores are probabilities of.
+    """
+    from matplotlib import style
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    with style.context(_STYLE):
+        figure = Figure(figsize=(9.0, 2.6), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        for row, (name, scores) in enumerate(groups.items()):
+            jitter = row + np.linspace(0.08, 0.32, len(scores)) if len(scores) > 1 else [row]
+            axes.plot(scores, jitter, "o", color=_ACCENT, markersize=5, alpha=0.65, clip_on=False)
+            level = levels.get(name)
+            if level is not None:
+                low, high = level.interval or (level.mean, level.mean)
+                axes.plot([low, high], [row - 0.12] * 2, color=_INK, linewidth=2.2)
+                axes.plot([level.mean], [row - 0.12], "D", color=_INK, markersize=6, clip_on=False)
+        last = levels.get(list(groups)[-1])
+        if last is not None:
+            axes.axvspan(*last.spread, color=_LINE, alpha=0.8, zorder=0)
+        axes.set_yticks(range(len(groups)), list(groups))
+        axes.tick_params(axis="y", length=0, labelcolor=_INK)
+        axes.set_ylim(len(groups) - 0.45, -0.45)
+        axes.set_xlim(-0.01, 1.01)
+        axes.grid(visible=False, axis="y")
+        axes.set_xlabel(
+            f"probability of \N{LEFT DOUBLE QUOTATION MARK}{concept}\N{RIGHT DOUBLE QUOTATION MARK}"
+        )
         return _svg(figure)
 
 

@@ -155,6 +155,14 @@ def clear(folder: Path) -> None:
         pictures.rmdir()
 
 
+def kept_by_store(done: int, total: int) -> str:
+    """Return what an interruption leaves where nothing but the store keeps finished pictures."""
+    return (
+        f"{done} of {total} pictures were finished; nothing was written, and the same command"
+        " continues with what the store keeps"
+    )
+
+
 def _make(folder: Path, made: list[Path]) -> None:
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     for path in reversed(missing):

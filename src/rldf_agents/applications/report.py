@@ -1,4 +1,4 @@
-"""Self-contained HTML: a report for a search or a slide, an index over several searches."""
+"""Self-contained HTML: a report for each command, an index over several searches."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 from PIL import Image
 
-from rldf_agents.applications.charts import comparison_chart, progress_chart
+from rldf_agents.applications.charts import comparison_chart, progress_chart, score_chart
 from rldf_agents.applications.trajectory import when
 from rldf_agents.statistics import RunStatistics
 from rldf_gym.goal import Goal
 
 if TYPE_CHECKING:
+    from rldf_agents.applications.ablate import Ablation
     from rldf_agents.applications.result import SearchResult
     from rldf_agents.applications.slide import Slide
 
@@ -85,7 +86,34 @@ def render_slide(
         slide=slide,
         animation=_inline(animation, "webp"),
         target_name=Path(target).name,
-        stays=_stays(slide),
+        stays=_stays(slide.goal, slide.stays),
+        versions=versions,
+        command=command,
+    )
+
+
+def render_ablation(
+    ablation: Ablation, target: str, versions: Mapping[str, str], command: str
+) -> str:
+    """Return the page of one ablation.
+
+    Args:
+        ablation: with or without results.
+        target: name of the target's file.
+        versions: of Python and the packages, by name.
+        command: what the user can type to have it again.
+    """
+    groups = {
+        "target": [ablation.target_score],
+        "results": ablation.scores.tolist(),
+        "plain pictures": ablation.plain_scores.tolist(),
+    }
+    levels = {"results": ablation.level, "plain pictures": ablation.plain_level}
+    return _template("ablate.html.jinja").render(
+        ablation=ablation,
+        target_name=Path(target).name,
+        chart=Markup(score_chart(groups, levels, ablation.concept.words)),
+        stays=_stays(ablation.goal, ablation.stays),
         versions=versions,
         command=command,
     )
@@ -169,9 +197,9 @@ def _runner_up(values: Sequence[str], probabilities: npt.NDArray[np.float32] | N
     return f"{values[second] or NOTHING} {probabilities[second]:.2f}"
 
 
-def _stays(slide: Slide) -> list[tuple[AxisReading, float]]:
-    readings = zip(slide.goal.grammar.axis_names, axis_readings(slide.goal), strict=True)
-    return [(axis, slide.stays[name]) for name, axis in readings if name in slide.stays]
+def _stays(goal: Goal, shares: Mapping[str, float]) -> list[tuple[AxisReading, float]]:
+    readings = zip(goal.grammar.axis_names, axis_readings(goal), strict=True)
+    return [(axis, shares[name]) for name, axis in readings if name in shares]
 
 
 def _table_3(statistics: RunStatistics) -> list[tuple[str, str, str]]:

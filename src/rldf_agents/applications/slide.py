@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rldf_agents.applications.output import kept_by_store
 from rldf_agents.applications.rank_correlation import RankCorrelation, rank_correlation
 from rldf_agents.applications.report import NOTHING, render_slide
 from rldf_agents.applications.result import REPORT_FILE, as_json, png, versions
@@ -288,10 +289,7 @@ def slide(
             readings += batch
             on_progress(len(readings), len(states))
     except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt(
-            f"{len(readings)} of {len(states)} pictures were finished; nothing was written, and the"
-            " same command continues with what the store keeps"
-        ) from interrupt
+        raise KeyboardInterrupt(kept_by_store(len(readings), len(states))) from interrupt
     cells = tuple(
         Cell(state, grammar.decode(state), evaluator.picture(state), reading)
         for state, reading in zip(states, readings, strict=True)

@@ -12,9 +12,17 @@ _FOLDERS = (_PACKAGE / "grammars", _PACKAGE.parents[1] / "grammars")
 """In an installed wheel the files lie in the package; in a checkout, at its top."""
 
 
-def shipped_grammars() -> tuple[str, ...]:
-    """Return the names of the grammars that come with the package, such as ``domains/zoology``."""
-    return tuple(sorted(_shipped_files()))
+def shipped_grammars(words: str = "") -> tuple[str, ...]:
+    """Return the names of the grammars that come with the package, such as ``domains/zoology``.
+
+    Args:
+        words: only those that have these words, in upper or lower case, as one value.
+    """
+    files = _shipped_files()
+    if words:
+        quoted = f'"{words}"'.casefold()
+        files = {name: path for name, path in files.items() if quoted in _read(path).casefold()}
+    return tuple(sorted(files))
 
 
 def load_grammar(grammar: str | Path | Grammar) -> Grammar:
