@@ -119,7 +119,14 @@ class PaintedClip:
 
     def embed_texts(self, prompts: Sequence[str]) -> np.ndarray:
         self.texts_embedded += len(prompts)
-        return np.stack([self._embed(self.grammar.encode(prompt)) for prompt in prompts])
+        return np.stack([self._embed(self._labels(prompt)) for prompt in prompts])
+
+    def _labels(self, text: str) -> Sequence[int]:
+        """The state of a sentence; of a single value, its label and -1 for the other axes."""
+        values = [axis.values for axis in self.grammar.axes]
+        if any(text in each for each in values):
+            return [each.index(text) if text in each else -1 for each in values]
+        return self.grammar.encode(text).tolist()
 
     def _embed(self, labels: Sequence[int]) -> np.ndarray:
         parts = [

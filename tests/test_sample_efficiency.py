@@ -14,18 +14,19 @@ import rldf_gym
 from benchmarks import results
 from benchmarks.sample_efficiency import searchers
 from benchmarks.sample_efficiency.costs import Measured
-from benchmarks.sample_efficiency.peers import (
+from benchmarks.sample_efficiency.report import report
+from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger, Watched, follow_in
+from benchmarks.sample_efficiency.verdicts import verdicts
+from benchmarks.sample_efficiency.worlds import WORLDS, informed_walk, straight_walk
+from benchmarks.synthetic_world import TabularGenerator, synthetic_arguments, synthetic_grammar
+from rldf_agents.inversion.black_box import (
     coordinate_search,
+    genetic_search,
     hill_climbing,
     random_search,
     tree_parzen_estimator,
     tuned_tree_parzen_estimator,
 )
-from benchmarks.sample_efficiency.report import report
-from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger, Watched, follow
-from benchmarks.sample_efficiency.verdicts import verdicts
-from benchmarks.sample_efficiency.worlds import WORLDS, informed_walk, straight_walk
-from benchmarks.synthetic_world import TabularGenerator, synthetic_arguments, synthetic_grammar
 from rldf_gym.grammar import load_grammar
 from tests.painted_world import painted_arguments
 from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus
@@ -91,8 +92,8 @@ def test_coordinate_search_needs_no_more_than_every_value_of_every_axis(goal, se
 
 @settings(deadline=None, max_examples=5)
 @given(goal=states)
-def test_tpe_finds_the_optimum_and_beats_looking_everywhere(goal):
-    for peer in TPE:
+def test_optuna_finds_the_optimum_and_beats_looking_everywhere(goal):
+    for peer in (*TPE, genetic_search):
         asked = asked_until(peer, goal)
         assert asked[-1] == goal
         assert len(set(asked)) < np.prod(SIZES)
@@ -101,7 +102,7 @@ def test_tpe_finds_the_optimum_and_beats_looking_everywhere(goal):
 def test_a_state_that_a_peer_asks_for_again_is_free(env):
     ledger = Ledger(budget=100)
     others = [(0, 0, 0, 0), (0, 1, 0, 0), (0, 0, 0, 0), (0, 0, 0, 0), GOAL, (0, 2, 0, 0)]
-    follow((state for state in others), env, ledger)
+    follow_in((state for state in others), env, ledger)
     assert ledger.reached
     assert (len(ledger.states), ledger.looks) == (3, 5)
 
@@ -117,7 +118,7 @@ def test_what_tpe_pays_is_the_number_of_distinct_states_it_asked_for(env):
             value = yield asked[-1]
 
     ledger = Ledger(budget=480)
-    follow(listened(), env, ledger)
+    follow_in(listened(), env, ledger)
     assert asked[-1] == GOAL
     assert len(ledger.states) == len(set(asked)) < len(asked) == ledger.looks
 
@@ -129,7 +130,7 @@ def test_peers_receive_the_reward_of_the_environment(env):
         received.append((yield (1, 5, 1, 0)))
         yield (0, 0, 0, 0)
 
-    follow(one_look(), env, Ledger(budget=10))
+    follow_in(one_look(), env, Ledger(budget=10))
     env.reset(options={"state": (1, 5, 1, 1)})
     _, reward, *_ = env.step([3, 0])
     assert received == [reward]

@@ -536,3 +536,35 @@ def save_clip(folder: Path, *, with_tokenizer: bool = True) -> Path:
 def truncate(path: Path) -> None:
     """Cut a file in half, as an interrupted copy would."""
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def save_captioner(folder: Path) -> Path:
+    """Write a captioning model of BLIP's format with random weights."""
+    import torch
+    import transformers
+
+    words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
+    words += ("a", "one", "dog", "and", "no", "people", "in", "park")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    tokenizer = transformers.BertTokenizer(
+        str(folder / "vocab.txt"), extra_special_tokens={"decoder_token": "[DEC]"}
+    )
+    image_processor = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "projection_dim": 16}
+    sizes |= {"num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {"vocab_size": len(words), "encoder_hidden_size": 16, "max_position_embeddings": 64}
+    text |= {"bos_token_id": 5, "eos_token_id": 2, "sep_token_id": 3, "pad_token_id": 0}
+    torch.manual_seed(2)
+    model = transformers.BlipForConditionalGeneration(
+        transformers.BlipConfig(
+            text_config=sizes | text,
+            vision_config=sizes | {"image_size": 32, "patch_size": 16},
+            projection_dim=16,
+        )
+    )
+    # Never a special token: a caption of random weights has words.
+    torch.nn.init.constant_(model.text_decoder.cls.predictions.bias[: words.index("a")], -100.0)
+    model.save_pretrained(folder)
+    transformers.BlipProcessor(image_processor, tokenizer).save_pretrained(folder)
+    return folder

@@ -7,7 +7,7 @@ import gymnasium as gym
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.sample_efficiency.peers import Proposals, State
+from rldf_agents.inversion.black_box import Proposals, State, follow
 from rldf_agents.protocols import Environment, Episode, Learner, SingleEnvironment, Step
 from rldf_gym.perception import Readings
 from rldf_gym.rewards import multi_semantic
@@ -94,24 +94,19 @@ class EndWithLedger:
         """Nothing to tidy."""
 
 
-def follow(proposals: Proposals, env: SingleEnvironment, ledger: Ledger) -> None:
+def follow_in(proposals: Proposals, env: SingleEnvironment, ledger: Ledger) -> None:
     """Evaluate the states that a peer proposes, send it their rewards, until it is over."""
     goal = env.get_wrapper_attr("goal")
     known: dict[State, float] = {}
-    try:
-        state = next(proposals)
-        while True:
-            if state not in known:
-                observation, info = env.reset(options={"state": state})
-                reading = (info[key][np.newaxis] for key in ("values", "confidence", "embedding"))
-                known[state] = float(multi_semantic(Readings(*reading), goal)[0])
-                ledger.look(observation, info["at_goal"])
-            else:
-                ledger.look(state, at_goal=False)
-            if ledger.over:
-                break
-            state = proposals.send(known[state])
-    except StopIteration:
-        pass
-    finally:
-        proposals.close()
+
+    def evaluate(state: State) -> float | None:
+        if state not in known:
+            observation, info = env.reset(options={"state": state})
+            reading = (info[key][np.newaxis] for key in ("values", "confidence", "embedding"))
+            known[state] = float(multi_semantic(Readings(*reading), goal)[0])
+            ledger.look(observation, info["at_goal"])
+        else:
+            ledger.look(state, at_goal=False)
+        return None if ledger.over else known[state]
+
+    follow(proposals, evaluate)

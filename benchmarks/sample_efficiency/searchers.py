@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from benchmarks.sample_efficiency.peers import JUMPING_PEERS
-from benchmarks.sample_efficiency.search import EndWithLedger, Ledger, Watched, follow
+from benchmarks.sample_efficiency.search import EndWithLedger, Ledger, Watched, follow_in
+from rldf_agents.inversion import black_box
 from rldf_agents.learners import LEARNERS
 from rldf_agents.protocols import SingleEnvironment
 
+JUMPING_PEERS: Mapping[str, black_box.Peer] = MappingProxyType(
+    {
+        "optuna_tpe": black_box.tree_parzen_estimator,
+        "optuna_tpe_tuned": black_box.tuned_tree_parzen_estimator,
+        "hill_climbing": black_box.hill_climbing,
+        "random_search": black_box.random_search,
+        "coordinate_search": black_box.coordinate_search,
+    }
+)
 SB3_MODELS = ("dqn", "ppo", "a2c")
 REFERENCES = ("coordinate_search",)
 """Peers that no bar names: what is possible where one may jump along an axis."""
@@ -59,7 +68,7 @@ def search(name: str, env: SingleEnvironment, ledger: Ledger, seed: int) -> None
         _search_with_sb3(name.removeprefix(_SB3), Watched(env, ledger), ledger, seed)
     else:
         sizes = env.get_wrapper_attr("grammar").nvec.tolist()
-        follow(JUMPING_PEERS[name](sizes, seed), env, ledger)
+        follow_in(JUMPING_PEERS[name](sizes, seed), env, ledger)
 
 
 def _search_with_sb3(name: str, env: SingleEnvironment, ledger: Ledger, seed: int) -> None:

@@ -24,6 +24,7 @@ from rldf_gym.goal import Goal
 
 if TYPE_CHECKING:
     from rldf_agents.applications.ablate import Ablation
+    from rldf_agents.applications.compare import Comparison
     from rldf_agents.applications.result import SearchResult
     from rldf_agents.applications.slide import Slide
 
@@ -114,6 +115,25 @@ def render_ablation(
         target_name=Path(target).name,
         chart=Markup(score_chart(groups, levels, ablation.concept.words)),
         stays=_stays(ablation.goal, ablation.stays),
+        versions=versions,
+        command=command,
+    )
+
+
+def render_comparison(
+    comparison: Comparison, target: str, versions: Mapping[str, str], command: str
+) -> str:
+    """Return the page of one comparison.
+
+    Args:
+        comparison: of any number of methods.
+        target: name of the target's file.
+        versions: of Python and the packages, by name.
+        command: what the user can type to have it again.
+    """
+    return _template("compare.html.jinja").render(
+        comparison=comparison,
+        target_name=Path(target).name,
         versions=versions,
         command=command,
     )

@@ -101,19 +101,19 @@ class SearchResult:
     @property
     def states_seen(self) -> int:
         """Distinct images seen up to the end of the search; variations come after it."""
-        return len({picture for picture, _ in self._seen()})
+        return len({picture for picture, _ in self.seen()})
 
     @property
     def states_seen_to_match(self) -> int | None:
         """Distinct images seen up to the first that matches, None if none does."""
         seen = set()
-        for picture, matches in self._seen():
+        for picture, matches in self.seen():
             seen.add(picture)
             if matches:
                 return len(seen)
         return None
 
-    def _seen(self) -> Iterator[tuple[Picture, bool]]:
+    def seen(self) -> Iterator[tuple[Picture, bool]]:
         """Yield the pictures visited, in order, and whether they match."""
         first = self.settings.generation_seed
         for visit in self.checks:

@@ -4,17 +4,45 @@ Each is a Python generator: it yields the state to evaluate next and receives th
 state's image, until the caller stops. It receives nothing else. A second visit is free.
 """
 
+from __future__ import annotations
+
+import importlib.util
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, TypeAlias
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+from rldf_agents.inversion.method import MethodUnavailableError, register_method
+from rldf_agents.inversion.trial import Trial
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 State: TypeAlias = tuple[int, ...]
 Proposals: TypeAlias = Generator[State, float, None]
 Peer: TypeAlias = Callable[[Sequence[int], int], Proposals]
 """Makes a search from the sizes of all axes ``[n_axes]`` and a seed."""
+
+_POPULATION = 10
+"""Of the genetic search: with Optuna's 50, a budget of 30 would not reach a second generation."""
+
+
+def follow(proposals: Proposals, evaluate: Callable[[State], float | None]) -> None:
+    """Evaluate the states that a search proposes, and send it their rewards.
+
+    Args:
+        proposals: of the search; closed at the end.
+        evaluate: returns the reward of a state, None to end.
+    """
+    try:
+        state = next(proposals)
+        while (reward := evaluate(state)) is not None:
+            state = proposals.send(reward)
+    except StopIteration:
+        pass
+    finally:
+        proposals.close()
 
 
 def random_search(sizes: Sequence[int], seed: int) -> Proposals:
@@ -93,16 +121,32 @@ def tuned_tree_parzen_estimator(sizes: Sequence[int], seed: int) -> Proposals:
     return _tree_parzen_estimator(sizes, seed, n_startup_trials=5, gamma=_quarter)
 
 
-def _tree_parzen_estimator(sizes: Sequence[int], seed: int, **settings: Any) -> Proposals:
-    import optuna
+def genetic_search(sizes: Sequence[int], seed: int) -> Proposals:
+    """Optuna's NSGA-II, a genetic algorithm, with a population that fits a small budget.
 
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    Tournaments, uniform crossover, mutation of one axis on average (Deb et al. 2002; with one
+    objective its ranking is by the reward alone).
+    """
+    optuna = _optuna()
+    yield from _ask_and_answer(
+        sizes, optuna.samplers.NSGAIISampler(population_size=_POPULATION, seed=seed)
+    )
+
+
+def _tree_parzen_estimator(sizes: Sequence[int], seed: int, **settings: Any) -> Proposals:
+    optuna = _optuna()
     with warnings.catch_warnings():
         # "gamma" goes away in Optuna 6; no setting that stays does as well.
         warnings.simplefilter("ignore", FutureWarning)
         sampler = optuna.samplers.TPESampler(seed=seed, **settings)
+    yield from _ask_and_answer(sizes, sampler)
+
+
+def _ask_and_answer(sizes: Sequence[int], sampler: BaseSampler) -> Proposals:
+    """Propose what a sampler of Optuna asks for, one categorical for each axis."""
+    optuna = _optuna()
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    axes: dict[str, optuna.distributions.BaseDistribution] = {
+    axes = {
         str(axis): optuna.distributions.CategoricalDistribution(range(size))
         for axis, size in enumerate(sizes)
     }
@@ -111,15 +155,37 @@ def _tree_parzen_estimator(sizes: Sequence[int], seed: int, **settings: Any) -> 
         study.tell(trial, (yield tuple(trial.params[name] for name in axes)))
 
 
-JUMPING_PEERS: Mapping[str, Peer] = MappingProxyType(
-    {
-        "optuna_tpe": tree_parzen_estimator,
-        "optuna_tpe_tuned": tuned_tree_parzen_estimator,
-        "hill_climbing": hill_climbing,
-        "random_search": random_search,
-        "coordinate_search": coordinate_search,
-    }
-)
+def _optuna() -> Any:
+    if importlib.util.find_spec("optuna") is None:
+        raise MethodUnavailableError("Optuna is not installed: pip install 'rldf-gym[compare]'")
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+@register_method("genetic", title="genetic search (NSGA-II)")
+def _genetic(trial: Trial, seed: int) -> None:
+    _search(trial, genetic_search, seed)
+
+
+@register_method("tpe", title="Optuna's TPE")
+def _tpe(trial: Trial, seed: int) -> None:
+    _search(trial, tuned_tree_parzen_estimator, seed)
+
+
+@register_method("coordinate", title="coordinate search")
+def _coordinate(trial: Trial, seed: int) -> None:
+    _search(trial, coordinate_search, seed)
+
+
+@register_method("random", title="random search")
+def _random(trial: Trial, seed: int) -> None:
+    _search(trial, random_search, seed)
+
+
+def _search(trial: Trial, peer: Peer, seed: int) -> None:
+    follow(peer(trial.evaluator.grammar.nvec.tolist(), seed), trial.evaluate)
 
 
 def _quarter(n_trials: int) -> int:
