@@ -15,6 +15,7 @@ BENCHMARKS = {
     "classic": "Q-learning and SARSA on Gymnasium's CliffWalking, Taxi and FrozenLake",
     "convergence": "distance of Q-learning's table to Q* over steps, by step size",
     "generation": "pictures per second against the plain diffusers pipeline, on CPU and GPU",
+    "inversion": "how well methods find a picture's prompt at a number of pictures, by a judge",
     "locality": "whether neighbours on an axis mean alike, against other orders",
     "sample_efficiency": "pictures until a target is found: learners and their peers",
     "loading": "compile time of large grammars against Lark, and time of gym.make",

@@ -1,7 +1,8 @@
 """The judge's network, its answers, and its weights file."""
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,13 +79,26 @@ class Judge(nn.Module):
     def probabilities(self, pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """Return float32 [n, values] of each axis for uint8 [n, H, W, 3]."""
         self.eval()
-        parts = []
-        for start in range(0, len(pictures), _BATCH):
-            x = torch.tensor(pictures[start : start + _BATCH]).permute(0, 3, 1, 2).float() / 255
-            if tuple(x.shape[-2:]) != (_SIDE, _SIDE):
-                x = functional.interpolate(x, (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            parts.append({axis: logits.softmax(1) for axis, logits in self(x).items()})
+        parts = [
+            {axis: logits.softmax(1) for axis, logits in self(x).items()}
+            for x in _batches(pictures)
+        ]
         return {axis: torch.cat([part[axis] for part in parts]).numpy() for axis in AXES}
+
+    @torch.inference_mode()
+    def features(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return unit features float32 [n, d] for uint8 [n, H, W, 3], to compare pictures by."""
+        self.eval()
+        parts = [self.backbone(x * 2 - 1) for x in _batches(pictures)]
+        return functional.normalize(torch.cat(parts)).numpy()
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with the weights."""
+        digest = hashlib.sha256()
+        for name, value in self.state_dict().items():
+            digest.update(name.encode() + value.cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
 
     def judge(self, picture: NDArray[np.uint8]) -> dict[str, Answer]:
         """Return the most probable value of each axis for one picture uint8 [H, W, 3]."""
@@ -102,6 +116,15 @@ class Judge(nn.Module):
             for name, value in self.state_dict().items()
         }
         save_file(tensors, path, {_ANSWERS: json.dumps(self.answers)})
+
+
+def _batches(pictures: NDArray[np.uint8]) -> Iterator[Tensor]:
+    """Yield float32 [n, 3, 128, 128] in 0..1."""
+    for start in range(0, len(pictures), _BATCH):
+        x = torch.tensor(pictures[start : start + _BATCH]).permute(0, 3, 1, 2).float() / 255
+        if tuple(x.shape[-2:]) != (_SIDE, _SIDE):
+            x = functional.interpolate(x, (_SIDE, _SIDE), mode="bilinear", antialias=True)
+        yield x
 
 
 def load_judge(path: Path = WEIGHTS) -> Judge:

@@ -309,13 +309,22 @@ def targets(
     cutouts: Annotated[
         Path | None, typer.Option(help="Cut-outs to render the grammar embedded's targets with.")
     ] = None,
+    described: Annotated[
+        bool, typer.Option("--described", help="Choose those with prompts instead.")
+    ] = False,
 ) -> None:
     """Choose the benchmarks' target pictures from the test corpus, or render them."""
     from tools.embedded_world.corpus import Corpus
     from tools.embedded_world.cutouts import Cutouts
-    from tools.embedded_world.targets import render_targets, write_targets
+    from tools.embedded_world.targets import (
+        render_targets,
+        write_described_targets,
+        write_targets,
+    )
 
-    if cutouts is None:
+    if described:
+        write_described_targets(Corpus.open(runs / "test"), folder / "described")
+    elif cutouts is None:
         write_targets(Corpus.open(runs / "test"), folder)
     else:
         render_targets(Cutouts.load(cutouts), folder / "embedded")

@@ -7,17 +7,20 @@ corpora have no pictures with all of its axes.
 
 import csv
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from rldf_gym.grammar import Grammar, load_grammar
-from tools.embedded_world.corpus import GRAMMARS, Corpus, state_of
+from tools.embedded_world.corpus import GRAMMARS, Corpus, sentence, state_of
 from tools.embedded_world.cutouts import Cutouts
 from tools.embedded_world.renderer import Description, Renderer
 
 TARGETS = {"base": 100, "extended": 30}
+DESCRIBED = 10
+"""Targets of each grammar in the folder "described"."""
 _SEED = 4
 _RENDERED, _RENDERED_SEED = 300, 6
 _PHOTOS = 0.5
@@ -35,6 +38,21 @@ def write_targets(corpus: Corpus, folder: Path) -> None:
         for number, i in enumerate(chosen, start=len(kept)):
             path = folder / name / f"{number:02}.webp"
             Image.fromarray(corpus.pictures[i]).save(path, lossless=True, method=6, quality=100)
+
+
+def write_described_targets(corpus: Corpus, folder: Path) -> None:
+    """Write ``folder/GRAMMAR/NUMBER.webp`` for every grammar, with what each shows.
+
+    The prompts are in ``folder/GRAMMAR/prompts.csv``.
+    """
+    for name in GRAMMARS:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        rows = []
+        for number, i in enumerate(choose_targets(corpus, name, [], DESCRIBED)):
+            path = folder / name / f"{number:02}.webp"
+            Image.fromarray(corpus.pictures[i]).save(path, method=6, quality=_WEBP_QUALITY)
+            rows.append((path.name, sentence(name, corpus.labels[i].tolist())))
+        _write_prompts(folder / name, rows)
 
 
 def choose_targets(corpus: Corpus, name: str, kept: list[int], total: int) -> list[int]:
@@ -95,6 +113,10 @@ def render_targets(cutouts: Cutouts, folder: Path) -> None:
         Image.fromarray(picture).save(folder / name, method=6, quality=_WEBP_QUALITY)
         state = [grammar.axis(axis).values.index(word) for axis, word in words.items()]
         rows.append((name, grammar.decode(state)))
+    _write_prompts(folder, rows)
+
+
+def _write_prompts(folder: Path, rows: Sequence[tuple[str, str]]) -> None:
     with (folder / "prompts.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([("picture", "prompt"), *rows])
 

@@ -18,7 +18,7 @@ from rldf_gym.perception import Reading, Readings
 from rldf_gym.rewards import DEFAULT_REWARD, Reward, clip, evaluate_reward, resolve_reward
 from rldf_gym.store import image_key
 
-_LOOKS_PER_PICTURE = 20
+_LOOKS_PER_PICTURE = 5
 """A trial also ends after this many evaluations, repeated ones included, for each picture."""
 
 
