@@ -43,12 +43,12 @@ check: lint types contracts docs test slow
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable ".[dev]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable ".[dev]"
 	touch $@
 
 .venv-interop/installed: pyproject.toml .venv/installed
 	test -x .venv-interop/bin/python || $(BIN)/python -m venv .venv-interop
-	$(BIN)/uv pip install --quiet --python .venv-interop/bin/python --editable ".[dev,interop]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv-interop/bin/python --editable ".[dev,interop]"
 	touch $@
 
 clean:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import chain
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,27 +26,26 @@ class ActionValues:
     """
 
     def __init__(self, n_actions: int, initial_value: float) -> None:
-        self._initial = [initial_value] * n_actions
+        self._initial = [initial_value] * n_actions, [0] * n_actions
         self.updated: dict[int, tuple[list[float], list[int]]] = {}
         """By state: the values and the numbers of their updates."""
 
     def row(self, state: int) -> list[float]:
         """Return the values of all actions in one state: not a copy, leave it as it is."""
-        row = self.updated.get(state)
-        return self._initial if row is None else row[0]
+        return self.updated.get(state, self._initial)[0]
 
     def rows(self, states: Indices) -> Values:
         """Return the values of all actions in each state, float64 [n, n_actions]."""
-        rows = [self.row(state) for state in states.tolist()]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self._initial))
+        rows = (self.updated.get(state, self._initial)[0] for state in states.tolist())
+        shape = states.size, len(self._initial[0])
+        return np.fromiter(chain.from_iterable(rows), np.float64, math.prod(shape)).reshape(shape)
 
     def td_update(
         self, state: int, action: int, target: float, step_size: StepSizeSchedule
     ) -> None:
         """Move Q(s, a) the step of this update towards its target, and count the update."""
-        row = self.updated.get(state)
-        if row is None:
-            row = self.updated[state] = self._initial.copy(), [0] * len(self._initial)
-        values, counts = row
+        values, counts = self.updated.get(state, self._initial)
+        if values is self._initial[0]:
+            values, counts = self.updated[state] = values.copy(), counts.copy()
         visits = counts[action] = counts[action] + 1
         values[action] += step_size(visits) * (target - values[action])
