@@ -116,8 +116,7 @@ class KeyboardWalk(gym.Wrapper[Any, Any, Any, Any]):
 
     def picture(self) -> NDArray[np.uint8]:
         """Return the state's image, uint8 ``[H, W, 3]``."""
-        found: NDArray[np.uint8] = self.env.render()
-        return found
+        return np.asarray(self.env.render(), np.uint8)
 
     @property
     def target(self) -> NDArray[np.uint8]:
@@ -168,7 +167,11 @@ def play_in_window(walk: KeyboardWalk) -> None:
     arrows = (pygame.K_UP, pygame.K_DOWN, pygame.K_RIGHT, pygame.K_LEFT)
     keys = {(code,): action for code, action in zip(arrows, _ARROWS.values(), strict=True)}
     keys |= {(ord(letter),): action for letter, action in _LETTERS.items()}
-    walk.on_quit = lambda: pygame.event.post(pygame.event.Event(pygame.QUIT)) and None
+
+    def close() -> None:
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+
+    walk.on_quit = close
     try:
         play(walk, fps=_KEYS_PER_SECOND, keys_to_action=keys, wait_on_player=True)
     except pygame.error as error:
