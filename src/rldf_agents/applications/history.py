@@ -120,6 +120,7 @@ class HistoryRecorder(BaseCallback):
         history: to add to.
         goal_embedding: float32 ``[d]``, unit CLIP embedding of the target.
         is_last: whether a step is the last one of the run.
+        generated_before: images generated before the environment was made.
     """
 
     def __init__(
@@ -127,12 +128,13 @@ class HistoryRecorder(BaseCallback):
         history: History,
         goal_embedding: npt.NDArray[np.float32],
         is_last: Callable[[StepLog], bool],
+        generated_before: int,
     ) -> None:
         self._history = history
         self._goal_embedding = goal_embedding
         self._is_last = is_last
         steps = history.steps
-        self._generated_before = steps[-1].generations if steps else 0
+        self._generated_before = generated_before
         self._visited = {state for log in steps for state in (log.origin, log.state)}
         self._seconds_before = history.seconds
         self._started = time.monotonic()

@@ -19,8 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-
+from rldf_agents.applications.environment import make_env
 from rldf_agents.applications.history import (
     HISTORY_FILE,
     LEARNER_FILE,
@@ -46,12 +45,10 @@ from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
 from rldf_agents.statistics import RunStatistics, run_statistics
 from rldf_agents.training import train
 from rldf_gym.evaluator import StateEvaluator
-from rldf_gym.factory import make_models
 from rldf_gym.goal import Goal, Target
 from rldf_gym.grammar import Grammar
-from rldf_gym.rewards import UnrecognisedPenalty
 from rldf_gym.store import pixels_key
-from rldf_gym.suggestion import Suggestion, suggest_grammar
+from rldf_gym.suggestion import Suggestion
 
 _NO_WALK = RunStatistics(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, None, None, None)
 _TRIES = 4
@@ -66,6 +63,7 @@ class Search:
     Attributes:
         target: what the user calls the picture.
         goal: what was read in it.
+        evaluator: generates and reads its images.
         settings: how to search.
         suggestion: the grammar that was made for the target; None where the settings name one.
     """
@@ -82,8 +80,11 @@ class Search:
         self.suggestion = suggestion
         self.goal: Goal = env.get_wrapper_attr("goal")
         self._env = env
-        self._evaluator: StateEvaluator = env.get_wrapper_attr("evaluator")
+        self.evaluator: StateEvaluator = env.get_wrapper_attr("evaluator")
         self._history = History(self._identity())
+        self._generated_before = 0
+        self._checks: list[StateVisit] = []
+        self._trials: list[StateVisit] = []
         self._beside: list[StateVisit] = []
         self._learner = settings.make_learner(env)
 
@@ -91,14 +92,29 @@ class Search:
         """Return the settings with this search's generator and perception, for the next target."""
         return replace(
             self.settings,
-            generator=self._evaluator.generator,
-            perception=self._evaluator.perception,
+            generator=self.evaluator.generator,
+            perception=self.evaluator.perception,
         )
 
     @property
     def grammar(self) -> Grammar:
         """The grammar whose states are searched."""
-        return self._evaluator.grammar
+        return self.evaluator.grammar
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the learner can go on after a stop."""
+        return isinstance(self._learner, ResumableLearner)
+
+    @property
+    def generations(self) -> int:
+        """Images generated so far, those before a resume included."""
+        return self._generated_before + self.evaluator.generations
+
+    @property
+    def n_pictures(self) -> int:
+        """Different images evaluated so far."""
+        return len(self._pictures())
 
     @property
     def steps(self) -> Sequence[StepLog]:
@@ -120,11 +136,7 @@ class Search:
         ]
         if differing:
             raise AgentError(f"{folder} holds another search: {'; '.join(differing)}")
-        if not isinstance(self._learner, ResumableLearner):
-            raise AgentError(
-                f"the learner {self.settings.learner_name!r} cannot be resumed: it lacks some of"
-                " progress, start_run, forget_episodes, save and load"
-            )
+        self._require_resumable()
         learner = self.settings.learner_type.load(folder / LEARNER_FILE, self._env)
         n_steps = learner.progress.timesteps
         if n_steps > len(history.steps):
@@ -134,45 +146,54 @@ class Search:
             )
         del history.steps[n_steps:]
         self._history, self._learner = history, learner
+        self._generated_before = history.steps[-1].generations if history.steps else 0
 
     def run(
         self,
         folder: Path | None = None,
         callbacks: Sequence[Callback] = (),
         on_image: Callable[[str, StateVisit], None] = lambda phase, visit: None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> SearchResult:
         """Search until an image matches or the goal state is visited (``settings.stop_at``).
 
         The walk is skipped where the start succeeds already. If the goal state's image does not
-        match, further seeds of it and the states around it are tried. Variations come last.
+        match, further seeds of it and the states around it are tried. Variations come last. A
+        search that was stopped continues when it is run again, if it `can_continue`.
 
         Args:
             folder: where checkpoints go; None keeps none.
             callbacks: called at every step, after it was recorded.
             on_image: called with every image beside the walk, and whether it is at the "start", a
                 "further" image after the walk, or a "variation".
+            should_stop: called after every step and image; whether to return what was found so far.
 
         Raises:
             KeyboardInterrupt: on Ctrl-C, after a checkpoint.
-            AgentError: the learner takes no step.
+            AgentError: the learner takes no step, or cannot continue.
         """
-        before, started = self._history.seconds, time.monotonic()
-        generated = self.steps[-1].generations if self.steps else 0
-        checks = self._look_until(self._succeeds, self._starting_images(), "start", on_image)
-        if self.settings.keep_learning or not any(map(self._succeeds, checks)):
-            self._walk(folder, callbacks)
-        trials = self._look_until(self._succeeds, self._further_images(), "further", on_image)
+        settings, before, started = self.settings, self._history.seconds, time.monotonic()
+        look = partial(self._look_until, on_image=on_image, should_stop=should_stop)
+        checks, trials = self._checks, self._trials
+        if not any(map(self._succeeds, checks)):
+            checks += look(self._succeeds, self._starting_images(), "start")
+        is_stopped = bool(checks) and should_stop()
+        if not is_stopped and (settings.keep_learning or not any(map(self._succeeds, checks))):
+            self._walk(folder, callbacks, should_stop)
+            is_stopped = should_stop()
+        if not is_stopped:
+            trials += look(self._succeeds, self._further_images(), "further")
         best = best_visits(self.steps, [*checks, *trials])
-        found = self._variations(best, checks, on_image)
+        found = [] if should_stop() else self._variations(best, look)
         return SearchResult(
             target=self.target,
-            settings=self.settings,
-            generator=self._evaluator.generator,
+            settings=settings,
+            generator=self.evaluator.generator,
             goal=self.goal,
             checks=tuple(checks),
             steps=self.steps,
             trials=tuple(trials),
-            generations=generated + self._evaluator.generations,
+            generations=self.generations,
             statistics=self._statistics(),
             best=self._frames(best),
             trajectory=self._frames(self._trajectory(checks)),
@@ -182,10 +203,29 @@ class Search:
             suggestion=self.suggestion,
         )
 
-    def _walk(self, folder: Path | None, callbacks: Sequence[Callback]) -> None:
+    def _require_resumable(self) -> None:
+        if not self.can_continue:
+            raise AgentError(
+                f"the learner {self.settings.learner_name!r} cannot be resumed: it lacks some of"
+                " progress, start_run, forget_episodes, save and load"
+            )
+
+    def _walk(
+        self,
+        folder: Path | None,
+        callbacks: Sequence[Callback],
+        should_stop: Callable[[], bool],
+    ) -> None:
         if any(map(self._is_last, self.steps)):
             return
-        recorder = HistoryRecorder(self._history, self.goal.reading.embedding, self._is_last)
+        if self.steps:
+            self._require_resumable()
+        recorder = HistoryRecorder(
+            self._history,
+            self.goal.reading.embedding,
+            lambda step: self._is_last(step) or should_stop(),
+            self._generated_before,
+        )
         checkpoints = [] if folder is None else [SearchCheckpoint(self._history, folder)]
         listeners: list[Callback] = [recorder, *checkpoints, *callbacks]
         learn = getattr(self._learner, "learn", None) or partial(train, self._learner)
@@ -208,23 +248,23 @@ class Search:
     def _starting_images(self) -> Iterator[StateVisit]:
         start, first = self.settings.start, self.settings.generation_seed
         if start == READING:
-            yield from further_images(self._evaluator, self.goal, self.settings.more_seeds, ())
-        elif start != RANDOM:
+            known = {visit.picture for visit in self._checks}
+            yield from further_images(self.evaluator, self.goal, self.settings.more_seeds, known)
+        elif start != RANDOM and not self._checks:
             state = self.grammar.encode(start).tolist()
-            yield look_at(self._evaluator, self.goal, state, first)
+            yield look_at(self.evaluator, self.goal, state, first)
 
     def _further_images(self) -> Iterator[StateVisit]:
         settings, steps = self.settings, self.steps
         matched = any(v.matches for v in self._beside) or any(step.matches for step in steps)
         if settings.wants_match and not matched and any(step.at_goal for step in steps):
             known = self._pictures()
-            yield from further_images(self._evaluator, self.goal, settings.more_seeds, known)
+            yield from further_images(self.evaluator, self.goal, settings.more_seeds, known)
 
     def _variations(
         self,
         best: Sequence[StateVisit],
-        checks: Sequence[StateVisit],
-        on_image: Callable[[str, StateVisit], None],
+        look: Callable[..., list[StateVisit]],
     ) -> list[StateVisit]:
         """Return further images of what matched: of its prompt, and of the goal state's."""
         settings = self.settings
@@ -233,15 +273,12 @@ class Search:
         found = [visit for visit in best[1:] if visit.matches] if settings.after_goal else []
         states = list(dict.fromkeys([best[0].state, tuple(self.goal.state.tolist())]))
         wanted = settings.most_pictures if settings.after_goal else settings.variations
-        images = variations(self._evaluator, self.goal, states, self._pictures())
+        images = variations(self.evaluator, self.goal, states, self._pictures())
         if not settings.after_goal:
             images = itertools.islice(images, _TRIES * settings.variations)
         n_matches = itertools.count(1)
-        return found + self._look_until(
-            lambda visit: bool(visit.matches) and next(n_matches) >= wanted,
-            images,
-            "variation",
-            on_image,
+        return found + look(
+            lambda visit: bool(visit.matches) and next(n_matches) >= wanted, images, "variation"
         )
 
     def _look_until(
@@ -250,8 +287,9 @@ class Search:
         images: Iterator[StateVisit],
         phase: str,
         on_image: Callable[[str, StateVisit], None],
+        should_stop: Callable[[], bool],
     ) -> list[StateVisit]:
-        """Take images until one is enough, none is left, or the budget is spent."""
+        """Take images until one is enough, none is left, the budget is spent, or it must stop."""
         taken: list[StateVisit] = []
         while len(self._pictures()) < self.settings.most_pictures:
             visit = next(images, None)
@@ -260,7 +298,7 @@ class Search:
             taken.append(visit)
             self._beside.append(visit)
             on_image(phase, visit)
-            if is_enough(visit):
+            if is_enough(visit) or should_stop():
                 break
         return taken
 
@@ -280,25 +318,16 @@ class Search:
         return significant_visits(self.steps, self.goal.state.tolist())
 
     def _frames(self, visits: Iterable[StateVisit]) -> tuple[Frame, ...]:
-        return tuple(Frame.of(self._evaluator, visit) for visit in visits)
+        return tuple(Frame.of(self.evaluator, visit) for visit in visits)
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal for a resumed search to be the same search."""
-        settings, evaluator = self.settings, self._evaluator
         return {
             "target": pixels_key(self.goal.picture),
-            "grammar": evaluator.grammar.fingerprint,
-            "generator": evaluator.generator.fingerprint,
+            "grammar": self.grammar.fingerprint,
+            "generator": self.evaluator.generator.fingerprint,
             "goal": self.goal.prompt,
-            "reward": settings.reward_name,
-            "learner": settings.learner_name,
-            **{
-                name: getattr(settings, name)
-                for name in (
-                    *("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at"),
-                    *("unrecognised_penalty", "action_mode", "start"),
-                )
-            },
+            **self.settings.identity(),
         }
 
 
@@ -317,61 +346,11 @@ def open_search(
         RLDFError: a target, name or model that cannot be used; the message says which and why.
         AgentError: a setting that the learner rejects.
     """
-    suggestion, used = None, settings
-    if settings.wants_suggestion:
-        made, models = make_models(settings.generator, settings.perception, settings.device)
-        suggestion = suggest_grammar(
-            target, generator=made, perception=models, store=settings.store, device=settings.device
-        )
-        used = replace(settings, grammar=suggestion.grammar, generator=made, perception=models)
-    reward = settings.reward
-    if settings.unrecognised_penalty:
-        reward = UnrecognisedPenalty(reward, settings.unrecognised_penalty)
-    env: SingleEnvironment = gym.make(
-        "RLDF-v0",
-        disable_env_checker=True,
-        max_episode_steps=settings.max_episode_steps,
-        grammar=used.grammar,
-        target=target,
-        generator=used.generator,
-        perception=used.perception,
-        reward=reward,
-        action_mode=settings.action_mode,
-        stop_at=settings.stop_at,
-        store=settings.store,
-        generation_seed=settings.generation_seed,
-        device=settings.device,
-    )
+    env, suggestion = make_env(target, settings)
     try:
-        if settings.start != RANDOM:
-            env = StartAt(env, settings.start)
         yield Search(name, env, settings, suggestion)
     finally:
         env.close()
-
-
-class StartAt(gym.Wrapper[Any, Any, Any, Any]):
-    """Start every episode at the state of a prompt, or of the target's reading.
-
-    Args:
-        env: an RLDF environment.
-        start: a prompt of its grammar, or `READING`.
-
-    Raises:
-        GrammarError: the prompt is no sentence of the grammar.
-    """
-
-    def __init__(self, env: SingleEnvironment, start: str) -> None:
-        super().__init__(env)
-        grammar: Grammar = env.get_wrapper_attr("grammar")
-        goal: Goal = env.get_wrapper_attr("goal")
-        self._state = goal.state if start == READING else grammar.encode(start)
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Start an episode there; other options are passed on."""
-        return super().reset(seed=seed, options={"state": self._state, **(options or {})})
 
 
 def search_picture(

@@ -164,6 +164,13 @@ class SearchSettings:
         default = AFTER_GOAL_BUDGET if self.after_goal else float("inf")
         return default if self.budget is None else self.budget
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings that must be equal for a resumed search to be the same search."""
+        names = ("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at")
+        names += ("unrecognised_penalty", "action_mode", "start")
+        chosen = {name: getattr(self, name) for name in names}
+        return {"reward": self.reward_name, "learner": self.learner_name, **chosen}
+
     def make_learner(self, env: SingleEnvironment) -> Any:
         """Return a new learner for an environment.
 
