@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -14,12 +15,13 @@ from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.factory import make_evaluator, make_models
 from rldf_gym.generation import (
     PRESETS,
+    DiffusersGenerator,
     GenerationError,
     Generator,
     LimitedVocabulary,
     check_words,
 )
-from rldf_gym.grammar import Grammar, load_grammar, shipped_grammars
+from rldf_gym.grammar import Grammar, GrammarError, load_grammar, shipped_grammars
 from rldf_gym.perception import Perception
 from rldf_gym.rewards import REWARDS
 
@@ -82,6 +84,22 @@ class Choices:
         self.learners = tuple(dict.fromkeys([self.default.learner, *LEARNERS]))
         self.rewards = tuple(dict.fromkeys([self.default.reward, *REWARDS]))
 
+    def warm_up(self) -> None:
+        """Load the default models in a thread, so that the first visitor does not wait for them."""
+        threading.Thread(target=self._warm_up, daemon=True, name="rldf-warm-up").start()
+
+    def _warm_up(self) -> None:
+        name = self.default.generator
+        # An error will be reported to the visitor whose search runs into it.
+        with contextlib.suppress(Exception):
+            generator, perception = self._models(name)
+            if isinstance(generator, DiffusersGenerator):  # others may cost money
+                grammar = self._grammar(self.worlds(name)[0])
+                prompt = grammar.decode(grammar.state(0))
+                pictures = generator([prompt], [self._settings.generation_seed])
+                for model in perception.models().values():
+                    model(pictures)
+
     def worlds(self, generator: str) -> tuple[str, ...]:
         """Return the names of the grammars that a generator has words for, and `MADE`.
 
@@ -95,6 +113,15 @@ class Choices:
                 known = [name for name in self._grammars if _has_words(made, self._grammar(name))]
                 self._worlds[generator] = (*known, MADE)
             return self._worlds[generator]
+
+    def world_of(self, prompt: str, generator: str) -> str | None:
+        """Return the first of a generator's worlds in which a prompt is a sentence, or None."""
+        for name in self.worlds(generator):
+            if name != MADE:
+                with contextlib.suppress(GrammarError):
+                    self._grammar(name).encode(prompt)
+                    return name
+        return None
 
     def settings(self, choice: Choice) -> SearchSettings:
         """Return how to search, with models that are shared by all visitors.

@@ -16,6 +16,7 @@ from rldf_agents.callbacks import BaseCallback
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Step
 from rldf_gym.errors import RLDFError
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal
 
 logger = logging.getLogger(__name__)
@@ -73,11 +74,17 @@ class LiveSearch(BaseCallback):
         self._stop, self._closed = threading.Event(), threading.Event()
         self._changed = threading.Condition()
         self._progress = Progress()
+        self._n_beside = 0
 
     @property
     def progress(self) -> Progress:
         """What the search has done so far."""
         return self._progress
+
+    @property
+    def evaluator(self) -> StateEvaluator:
+        """Generates and reads the images of the search, also after its end."""
+        return self._running.evaluator
 
     @property
     def can_continue(self) -> bool:
@@ -131,21 +138,22 @@ class LiveSearch(BaseCallback):
         visit = StateVisit(
             *(log.state, len(search.steps), log.reward, log.similarity, log.distance, log.matches)
         )
-        self._show(visit, (*self._progress.rewards, log.reward))
+        rewards = (*self._progress.rewards, log.reward)
+        self._show(visit, rewards=rewards, n_pictures=log.states_seen + self._n_beside)
 
     def _on_image(self, phase: str, visit: StateVisit) -> None:
-        self._show(visit, self._progress.rewards)
+        self._n_beside += 1
+        self._show(visit, n_pictures=self._progress.n_pictures + 1)
 
-    def _show(self, visit: StateVisit, rewards: tuple[float, ...]) -> None:
+    def _show(self, visit: StateVisit, **changes: object) -> None:
         search = self._running
         frame = Frame.of(search.evaluator, visit)
         best = self._progress.best
         self._update(
             now=frame,
             best=frame if best is None or _rank(frame) > _rank(best) else best,
-            rewards=rewards,
-            n_pictures=search.n_pictures,
-            generations=search.generations,
+            generations=search.evaluator.generations,
+            **changes,
         )
         if not self._stop.is_set():
             self._turns.pass_on()
@@ -181,8 +189,8 @@ class LiveSearch(BaseCallback):
         self._update(
             phase=FOUND if result.found else ended,
             best=result.best[0],
-            n_pictures=self._running.n_pictures,
-            generations=self._running.generations,
+            n_pictures=result.states_seen,
+            generations=result.generations,
             result=result,
         )
 

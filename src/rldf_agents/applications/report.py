@@ -151,6 +151,16 @@ def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
     return _template("index.html.jinja").render(searches=searches)
 
 
+def render(template: str, **values: object) -> str:
+    """Return a template of this package, filled in.
+
+    Args:
+        template: name of its file.
+        **values: by the names that it uses.
+    """
+    return _template(template).render(**values)
+
+
 def _comparison(result: SearchResult) -> Markup | None:
     other = result.beside
     if other is None or not result.steps:
@@ -245,7 +255,8 @@ def _settings(result: SearchResult) -> dict[str, object]:
     }
 
 
-def _data_uri(picture: npt.NDArray[np.uint8]) -> str:
+def data_uri(picture: npt.NDArray[np.uint8]) -> str:
+    """Return a picture, uint8 ``[H, W, 3]``, as the address of an inline image."""
     image = Image.fromarray(picture)
     content = io.BytesIO()
     if max(image.size) <= _SMALL:
@@ -277,6 +288,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["data_uri"] = data_uri
     environment.filters["when"] = when
     return environment

@@ -127,18 +127,7 @@ class SearchResult:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Reasons why even a matching image may not show what the target shows; may be empty."""
-        found = []
-        if self.goal.outside:
-            found.append(
-                "the target is outside this world: it shows nothing that the perception knows; for"
-                " photographs use --generator sd14"
-            )
-        elif not self.goal.described:
-            found.append("the target may show what this grammar has no words for")
-        if names := self.goal.low_confidence_axes:
-            axes = ", ".join(name.replace("_", " ") for name in names)
-            found.append(f"read with low confidence: {axes}")
-        return tuple(found)
+        return doubts_about(self.goal)
 
     @property
     def verdict(self) -> str:
@@ -273,6 +262,22 @@ class SearchResult:
             "suggestion": None if self.suggestion is None else self.suggestion.to_json(),
             "versions": versions(),
         }
+
+
+def doubts_about(goal: Goal) -> tuple[str, ...]:
+    """Return reasons why an image that reads as the target may not show what it shows."""
+    found = []
+    if goal.outside:
+        found.append(
+            "the target is outside this world: it shows nothing that the perception knows; for"
+            " photographs use --generator sd14"
+        )
+    elif not goal.described:
+        found.append("the target may show what this grammar has no words for")
+    if names := goal.low_confidence_axes:
+        axes = ", ".join(name.replace("_", " ") for name in names)
+        found.append(f"read with low confidence: {axes}")
+    return tuple(found)
 
 
 def versions() -> dict[str, str]:

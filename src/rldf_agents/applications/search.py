@@ -107,16 +107,6 @@ class Search:
         return isinstance(self._learner, ResumableLearner)
 
     @property
-    def generations(self) -> int:
-        """Images generated so far, those before a resume included."""
-        return self._generated_before + self.evaluator.generations
-
-    @property
-    def n_pictures(self) -> int:
-        """Different images evaluated so far."""
-        return len(self._pictures())
-
-    @property
     def steps(self) -> Sequence[StepLog]:
         """Steps taken so far, those before a resume included."""
         return self._history.steps
@@ -193,7 +183,7 @@ class Search:
             checks=tuple(checks),
             steps=self.steps,
             trials=tuple(trials),
-            generations=self.generations,
+            generations=self._generated_before + self.evaluator.generations,
             statistics=self._statistics(),
             best=self._frames(best),
             trajectory=self._frames(self._trajectory(checks)),
