@@ -110,7 +110,7 @@ class Choices:
         with self._lock:  # two threads must not compile all grammars at once
             if generator not in self._worlds:
                 made, _ = self._models(generator)
-                known = [name for name in self._grammars if _has_words(made, self._grammar(name))]
+                known = [name for name in self._grammars if self._has_words(made, name)]
                 self._worlds[generator] = (*known, MADE)
             return self._worlds[generator]
 
@@ -160,6 +160,16 @@ class Choices:
             settings.device,
         )
 
+    def _has_words(self, generator: Generator, world: str) -> bool:
+        if not isinstance(generator, LimitedVocabulary):
+            return True
+        try:
+            values = (value for axis in self._grammar(world).axes for value in axis.values)
+            check_words(generator, values)
+        except GenerationError:
+            return False
+        return True
+
     def _grammar(self, name: str) -> Grammar:
         found = self._grammars[name]
         if not isinstance(found, Grammar):
@@ -181,16 +191,6 @@ class Choices:
     def _require(kind: str, name: str, known: Collection[str]) -> None:
         if name not in known:
             raise AgentError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
-
-
-def _has_words(generator: Generator, grammar: Grammar) -> bool:
-    if not isinstance(generator, LimitedVocabulary):
-        return True
-    try:
-        check_words(generator, (value for axis in grammar.axes for value in axis.values))
-    except GenerationError:
-        return False
-    return True
 
 
 def is_on_this_machine(preset: str) -> bool:

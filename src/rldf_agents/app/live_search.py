@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rldf_agents.app.turns import Turns
 from rldf_agents.applications.result import SearchResult
@@ -121,11 +122,11 @@ class LiveSearch(BaseCallback):
         Args:
             seconds: the least time between two.
         """
-        shown = None
+        shown: Progress | None = None
         while shown is None or not shown.is_over:
-            last = shown
             with self._changed:
-                self._changed.wait_for(lambda last=last: self._progress is not last)
+                while self._progress is shown:
+                    self._changed.wait()
                 shown = self._progress
             yield shown
             if not shown.is_over:
@@ -145,7 +146,7 @@ class LiveSearch(BaseCallback):
         self._n_beside += 1
         self._show(visit, n_pictures=self._progress.n_pictures + 1)
 
-    def _show(self, visit: StateVisit, **changes: object) -> None:
+    def _show(self, visit: StateVisit, **changes: Any) -> None:
         search = self._running
         frame = Frame.of(search.evaluator, visit)
         best = self._progress.best
@@ -197,7 +198,7 @@ class LiveSearch(BaseCallback):
     def _fail(self, message: str) -> None:
         self._update(phase=FAILED, error=" ".join(message.split()))
 
-    def _update(self, **changes: object) -> None:
+    def _update(self, **changes: Any) -> None:
         with self._changed:
             self._progress = replace(self._progress, **changes)
             self._changed.notify_all()

@@ -129,6 +129,7 @@ class _Page:
                     label="Link to this picture",
                     buttons=["copy"],
                     interactive=False,
+                    max_lines=1,
                     elem_id="link",
                 )
 
@@ -245,6 +246,7 @@ class _Page:
                 label=_slider_label(axis, axis["label"]),
                 info=_range(axis["values"]),
                 interactive=len(axis["values"]) > 1,
+                buttons=[],
                 elem_classes="axis",
             )
             for axis in axes or ()
@@ -287,11 +289,12 @@ class _Page:
     def _moved(self, visitor: Visitor, place: Place, request: gr.Request) -> dict[Any, Any]:
         picture = visitor.picture(place)
         result = _saved(visitor, picture)
-        has_target = place.target is not None
-        both = (_saved(visitor, place.target, picture.shape), result) if has_target else None
+        target, both = place.target, None
+        if target is not None:
+            both = (_saved(visitor, target, picture.shape), result)
         return {
-            self.compare: gr.update(value=both, visible=has_target),
-            self.alone: gr.update(value=None if has_target else result, visible=not has_target),
+            self.compare: gr.update(value=both, visible=both is not None),
+            self.alone: gr.update(value=None if both else result, visible=both is None),
             self.prompt: view.prompt(place),
             self.link: f"{_origin(request)}?{place.query}" if place.query else "",
         }

@@ -166,8 +166,10 @@ class SearchSettings:
 
     def identity(self) -> dict[str, Any]:
         """Return the settings that must be equal for a resumed search to be the same search."""
-        names = ("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at")
-        names += ("unrecognised_penalty", "action_mode", "start")
+        names = (
+            *("epsilon", "seed", "generation_seed", "max_episode_steps", "stop_at"),
+            *("unrecognised_penalty", "action_mode", "start"),
+        )
         chosen = {name: getattr(self, name) for name in names}
         return {"reward": self.reward_name, "learner": self.learner_name, **chosen}
 
