@@ -201,7 +201,7 @@ class TestSliders:
         place = visitor.move(OTHER)
         np.testing.assert_array_equal(visitor.picture(place), paint(GRAMMAR, OTHER))
         assert [axis["values"][axis["label"]] for axis in axes(place)] == [
-            *("one", "orange", "many", "street")
+            *("one", "apple", "many", "street")
         ]
 
     def test_move_nothing_before_a_search(self, visitors):
