@@ -1,5 +1,7 @@
 """A grammar, a generator, a perception, a learner and a reward of somebody else's making."""
 
+import time
+
 import numpy as np
 from painted_world import PaintedGenerator, load_grammar, painted_perception
 
@@ -56,3 +58,15 @@ def judge_without_scores(pictures, target) -> np.ndarray:
 
 def caption(picture) -> str:
     return GRAMMAR.decode((0, 1, 0, 0))
+
+
+class SlowGenerator(PaintedGenerator):
+    """Paints a picture in a hundredth of a second, as one that computes would."""
+
+    def __call__(self, prompts, seeds):
+        time.sleep(0.01 * len(prompts))
+        return super().__call__(prompts, seeds)
+
+
+def slow_generator() -> PaintedGenerator:
+    return SlowGenerator(GRAMMAR)

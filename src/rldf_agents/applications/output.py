@@ -46,14 +46,15 @@ def find_pictures(names: Sequence[str | Path]) -> list[str]:
         if not Path(name).is_dir():
             found.append(str(name))
             continue
-        inside = sorted(path for path in Path(name).iterdir() if _is_picture(path))
+        inside = sorted(path for path in Path(name).iterdir() if is_picture(path))
         if not inside:
             raise TargetError(f"the folder {name} holds no pictures")
         found += map(str, inside)
     return found
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
+    """Return whether a file's suffix is that of a picture and its name is not hidden."""
     from PIL import Image
 
     known = Image.registered_extensions().keys() | _UNREADABLE_PHOTOS
