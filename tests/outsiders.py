@@ -56,6 +56,10 @@ def judge_without_scores(pictures, target) -> np.ndarray:
     return np.zeros(0)
 
 
+def broken_judge(pictures, target) -> np.ndarray:
+    raise OSError("no weights")
+
+
 def caption(picture) -> str:
     return GRAMMAR.decode((0, 1, 0, 0))
 

@@ -193,6 +193,8 @@ class TestAComparison:
         assert [entry.judged for entry in found.entries] == [1, None]
         with pytest.raises(AgentError, match="must return one finite number for each"):
             compare(world, goal, chosen, judge="outsiders:judge_without_scores")
+        with pytest.raises(AgentError, match="the judge 'outsiders:broken_judge' failed: OSError"):
+            compare(world, goal, chosen, judge="outsiders:broken_judge")
 
     def test_keeps_the_store_and_says_so_when_it_is_interrupted(self, world):
         def interrupt(title, done, total):

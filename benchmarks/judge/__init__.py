@@ -8,6 +8,14 @@ $ python -m benchmarks.judge picture.png --json
 ```
 """
 
-from benchmarks.judge.network import AXES, WEIGHTS, Answer, Judge, JudgeError, load_judge
+from benchmarks.judge.network import (
+    AXES,
+    WEIGHTS,
+    Answer,
+    Judge,
+    JudgeError,
+    load_judge,
+    similarity,
+)
 
-__all__ = ["AXES", "WEIGHTS", "Answer", "Judge", "JudgeError", "load_judge"]
+__all__ = ["AXES", "WEIGHTS", "Answer", "Judge", "JudgeError", "load_judge", "similarity"]

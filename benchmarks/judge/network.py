@@ -1,5 +1,6 @@
 """The judge's network, its answers, and its weights file."""
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -144,3 +145,24 @@ def load_judge(path: Path = WEIGHTS) -> Judge:
             "`python -m tools.embedded_world judge`"
         ) from error
     return judge.float().eval()
+
+
+def similarity(pictures: NDArray[np.uint8], target: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return how much the judge's features of pictures resemble the target's, float32 [n].
+
+    For ``rldf compare --judge benchmarks.judge:similarity``, in a checkout of the project.
+
+    Args:
+        pictures: uint8 [n, H, W, 3].
+        target: uint8 [H, W, 3].
+
+    Raises:
+        JudgeError: see `load_judge`.
+    """
+    judge = _shipped_judge()
+    return judge.features(pictures) @ judge.features(target[None])[0]
+
+
+@functools.cache
+def _shipped_judge() -> Judge:
+    return load_judge()

@@ -161,9 +161,11 @@ class Comparison:
         summary = self.to_json()
         page = render_comparison(self, target, summary["versions"], command)
         (folder / PICTURES_FOLDER).mkdir(exist_ok=True)
-        for entry in self.ran:
-            assert entry.found is not None
-            write_atomically(folder / _file(entry), png(entry.found.picture))
+        for entry in self.entries:
+            if entry.found is None:
+                (folder / _file(entry)).unlink(missing_ok=True)
+            else:
+                write_atomically(folder / _file(entry), png(entry.found.picture))
         for name, content in (
             (GRID_FILE, png(self.grid())),
             (REPORT_FILE, page.encode()),
@@ -213,7 +215,7 @@ def compare(
         on_progress: receives the next method's title, its number, and that of all.
 
     Raises:
-        AgentError: a budget or seed out of range, or a judge that returns no scores.
+        AgentError: a budget or seed out of range, or a judge that fails or returns no scores.
         RLDFError: an unknown reward or judge.
         KeyboardInterrupt: Ctrl-C; its text says what was kept.
     """
@@ -221,6 +223,8 @@ def compare(
         if value < least:
             raise AgentError(f"{name} is {value}: give a whole number of at least {least}")
     judging = None if judge is None else _make_judge(judge)
+    if judging is not None:  # one that fails is found before anything is generated
+        _similarity(judging, str(judge), goal.picture, goal.picture)
     entries: list[Entry] = []
     try:
         for method in methods:
@@ -281,18 +285,28 @@ def _judged(
     """Return the entries with the judge's similarities."""
     if judge is None:
         return tuple(entries)
-    judged = []
-    for entry in entries:
-        if entry.found is not None:
-            scores = np.asarray(judge(entry.found.picture[np.newaxis], goal.picture))
-            if scores.shape != (1,) or not np.isfinite(scores).all():
-                raise AgentError(
-                    f"the judge {name!r} returned {scores.dtype} {list(scores.shape)} for one"
-                    " picture; it must return one finite number for each"
-                )
-            entry = replace(entry, judged=float(scores[0]))
-        judged.append(entry)
-    return tuple(judged)
+    return tuple(
+        entry
+        if entry.found is None
+        else replace(entry, judged=_similarity(judge, name, entry.found.picture, goal.picture))
+        for entry in entries
+    )
+
+
+def _similarity(
+    judge: Judge, name: str, picture: NDArray[np.uint8], target: NDArray[np.uint8]
+) -> float:
+    try:
+        scores = np.asarray(judge(picture[np.newaxis], target))
+    except Exception as error:  # the code of a user may raise anything
+        reason = " ".join(str(error).split())
+        raise AgentError(f"the judge {name!r} failed: {type(error).__name__}: {reason}") from error
+    if scores.shape != (1,) or not np.isfinite(scores).all():
+        raise AgentError(
+            f"the judge {name!r} returned {scores.dtype} {list(scores.shape)} for one picture; it"
+            " must return one finite number for each"
+        )
+    return float(scores[0])
 
 
 def _make_judge(name: str) -> Judge:
