@@ -51,8 +51,8 @@ class _Plan:
     budgets: tuple[int, ...]
 
 
-_FULL = _Plan(tuple(STRATA), 4, BUDGETS)
-_QUICK = _Plan(("base", "base, grey"), 2, BUDGETS[:3])
+_FULL = _Plan(tuple(STRATA), 2, BUDGETS)
+_QUICK = _Plan(("base", "base, grey"), 1, BUDGETS[:3])
 
 
 def run(quick: bool) -> Results:
