@@ -52,7 +52,7 @@ class _Plan:
 
 
 _FULL = _Plan(tuple(STRATA), 2, BUDGETS)
-_QUICK = _Plan(("base", "base, grey"), 1, BUDGETS[:3])
+_QUICK = _Plan(("base", "base, grey"), 2, BUDGETS[:3])
 
 
 def run(quick: bool) -> Results:
