@@ -2,21 +2,11 @@
 
 import re
 import shlex
-from pathlib import Path
 
 from tools.site.reference import module
 from tools.site.scoreboard import scoreboard
 
-_RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
-
-
-def results(name: str) -> str:
-    """Return the report of a benchmark, its headings one level lower, without its title."""
-    _, _, report = (_RESULTS / f"{name}.md").read_text(encoding="utf-8").partition("\n")
-    return re.sub(r"^#", "##", report.strip(), flags=re.MULTILINE)
-
-
-INSERTS = {"module": module, "scoreboard": scoreboard, "results": results}
+INSERTS = {"module": module, "scoreboard": scoreboard}
 """From the name in a page to the function that writes Markdown from the arguments beside it."""
 
 _COMMENT = re.compile(r"<!-- insert (.+?) -->")
