@@ -195,7 +195,7 @@ def prefers_cars(readings: Readings, goal: Goal) -> np.ndarray:
     return np.where(readings.values[:, 1] == 9, 3.0, goal.state[1])
 
 
-@pytest.mark.parametrize("reward", [prefers_cars, f"{__name__}:prefers_cars"], ids=str)
+@pytest.mark.parametrize("reward", [prefers_cars, f"{__name__}:prefers_cars"])
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_any_function_can_be_the_reward(reward, wrapped):
     arguments = painted_arguments(target=GOAL) | ({} if wrapped else {"reward": reward})
@@ -235,7 +235,6 @@ def test_a_registered_reward_is_known_by_name(monkeypatch):
         ("rldf_gym.rewards:DEFAULT_REWARD", "the reward is 'multi_semantic'"),
         (5, "the reward is 5"),
     ],
-    ids=str,
 )
 @pytest.mark.parametrize("make", [gym.make, gym.make_vec])
 def test_a_reward_that_cannot_be_used_is_named(make, reward, complaint):
