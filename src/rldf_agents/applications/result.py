@@ -189,7 +189,7 @@ class SearchResult:
         )
 
     def _variation_files(self) -> Mapping[str, bytes]:
-        rows, files = [], {}
+        rows, files = list[dict[str, Any]](), {}
         for number, (frame, distance) in enumerate(
             zip(self.variations, self.copy_distances, strict=True), 1
         ):
@@ -206,6 +206,8 @@ class SearchResult:
                     "embedding_distance": round(distance.embedding, 4),
                 }
             )
+            if self.settings.vary:
+                rows[-1]["attributes"] = dict(frame.attributes)
         return files | {VARIATIONS_FILE: as_json(rows)}
 
     def _seed(self, visit: StateVisit) -> int:

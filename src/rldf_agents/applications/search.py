@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rldf_agents.applications.attributes import Attributes
 from rldf_agents.applications.environment import make_env
 from rldf_agents.applications.history import (
     HISTORY_FILE,
@@ -86,6 +87,11 @@ class Search:
         self._checks: list[StateVisit] = []
         self._trials: list[StateVisit] = []
         self._beside: list[StateVisit] = []
+        self._attributes = None
+        if settings.vary:
+            self._attributes = Attributes(
+                self.evaluator, self.goal, settings.vary, settings.vary_in
+            )
         self._learner = settings.make_learner(env)
 
     def settings_with_models(self) -> SearchSettings:
@@ -263,7 +269,10 @@ class Search:
         found = [visit for visit in best[1:] if visit.matches] if settings.after_goal else []
         states = list(dict.fromkeys([best[0].state, tuple(self.goal.state.tolist())]))
         wanted = settings.most_pictures if settings.after_goal else settings.variations
-        images = variations(self.evaluator, self.goal, states, self._pictures())
+        if self._attributes is None:
+            images = variations(self.evaluator, self.goal, states, self._pictures())
+        else:
+            images = self._attributes.images(states, self._pictures())
         if not settings.after_goal:
             images = itertools.islice(images, _TRIES * settings.variations)
         n_matches = itertools.count(1)
@@ -308,7 +317,11 @@ class Search:
         return significant_visits(self.steps, self.goal.state.tolist())
 
     def _frames(self, visits: Iterable[StateVisit]) -> tuple[Frame, ...]:
-        return tuple(Frame.of(self.evaluator, visit) for visit in visits)
+        varied = self._attributes
+        return tuple(
+            varied.frame(v) if varied and v.attributes else Frame.of(self.evaluator, v)
+            for v in visits
+        )
 
     def _identity(self) -> dict[str, Any]:
         """Return what must be equal for a resumed search to be the same search."""

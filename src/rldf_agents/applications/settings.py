@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,10 @@ class SearchSettings:
         budget: the most distinct pictures to look at, whether generated or found in the store, in
             the search and for its variations; at least 1, None for no limit.
         variations: how many further pictures of the found prompt to make, each verified.
+        vary: names of further axes, such as "weather", whose values vary among the variations; see
+            `rldf_agents.applications.attributes`. Verified is what the search's own grammar says.
+        vary_in: the grammar that has these axes; None for the smallest shipped one that says all
+            that the search's grammar says.
         after_goal: collect matching pictures until the budget ends (paper, Fig. 10), with
             `AFTER_GOAL_BUDGET` where there is none, instead of ``variations`` of them.
 
@@ -105,6 +110,8 @@ class SearchSettings:
     budget: int | None = None
     variations: int = 0
     after_goal: bool = False
+    vary: Sequence[str] | None = None
+    vary_in: str | Path | Grammar | None = None
 
     def __post_init__(self) -> None:
         for name, least in {**_LEAST, **({} if self.budget is None else {"budget": 1})}.items():
@@ -113,6 +120,8 @@ class SearchSettings:
                 raise AgentError(f"{name} is {value!r}: give a whole number of at least {least}")
         if self.stop_at not in STOP_AT:
             raise AgentError(f"unknown stop_at {self.stop_at!r}; known: {', '.join(STOP_AT)}")
+        if self.vary_in is not None and not self.vary:
+            raise AgentError("vary_in names a grammar: name its axes that vary with vary as well")
         penalty = self.unrecognised_penalty
         if not isinstance(penalty, int | float) or not 0 <= penalty < float("inf"):
             raise AgentError(f"unrecognised_penalty is {penalty!r}: give a number of at least 0")

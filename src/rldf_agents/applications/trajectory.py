@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ class StateVisit:
         distance: L1 to the goal state.
         matches: whether the image reads as the target; None where an episode started.
         seed: of the image; None for the seed of the search.
+        attributes: the state of a wider grammar whose image it is; () where there is none.
     """
 
     state: tuple[int, ...]
@@ -41,6 +42,7 @@ class StateVisit:
     distance: int
     matches: bool | None
     seed: int | None = None
+    attributes: tuple[int, ...] = ()
 
     @property
     def picture(self) -> Picture:
@@ -50,11 +52,15 @@ class StateVisit:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A visit with the state's prompt and its image, uint8 ``[H, W, 3]``."""
+    """A visit with the state's prompt and its image, uint8 ``[H, W, 3]``.
+
+    ``attributes`` are the values of the axes that vary among variations, by name.
+    """
 
     visit: StateVisit
     prompt: str
     picture: npt.NDArray[np.uint8]
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, evaluator: StateEvaluator, visit: StateVisit) -> Frame:

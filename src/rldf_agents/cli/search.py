@@ -71,6 +71,21 @@ class SearchOptions:
     variations: Annotated[
         int, typer.Option(help="Further pictures of the found prompt, each verified.")
     ] = 8
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A further axis whose values vary among the variations, such as weather; may be"
+            " given several times."
+        ),
+    ] = None
+    vary_in: Annotated[
+        str | None,
+        typer.Option(
+            help="The grammar of the axes that vary; default: the smallest shipped one that says"
+            " all that --grammar says. Of another grammar, the phrases with these axes are"
+            " appended to the prompt: --vary city --vary-in diversity."
+        ),
+    ] = None
     after_goal: Annotated[
         bool,
         typer.Option(
@@ -115,6 +130,8 @@ def search(
     folder with bad files, after the others are done; not with --skip-bad).
 
     Example: rldf search photo.png --start reading --out out/photo
+
+    Example: rldf search photo.png --variations 9 --vary weather --vary time_of_day
     """
     from rldf_agents.applications.batch import search_pictures, split_readable
     from rldf_agents.applications.output import find_pictures

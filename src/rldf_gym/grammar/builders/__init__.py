@@ -3,6 +3,7 @@
 Every builder returns the text of a plain ``.lark`` file that compiles and that people can edit.
 """
 
+from rldf_gym.grammar.builders.extension import extend_grammar
 from rldf_gym.grammar.builders.lark_file import BuiltGrammar, Vocabulary, write_grammar
 from rldf_gym.grammar.builders.ordering import order_axis, wordnet_embedding
 from rldf_gym.grammar.builders.restriction import restrict_grammar
@@ -19,6 +20,7 @@ __all__ = [
     "Taxonomy",
     "Vocabulary",
     "WordNet",
+    "extend_grammar",
     "grammar_from_template",
     "grammar_from_wordnet",
     "grammar_from_words",

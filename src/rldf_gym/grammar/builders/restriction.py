@@ -37,18 +37,19 @@ def restrict_grammar(
         part: str | Vocabulary = texts[0]
         if len(texts) > 1:
             axis, kept = next(axes)
-            part = texts[kept[0]] if len(kept) == 1 else _vocabulary(axis, texts, kept, separator)
+            part = texts[kept[0]] if len(kept) == 1 else vocabulary_of(axis, texts, kept, separator)
         sentence.append(part)
     comment = takewhile(lambda line: line.startswith("//"), grammar.source.lstrip().splitlines())
     lines = [*head, *(line.removeprefix("//").strip() for line in comment)]
     if separator:
-        sentence = list(_joined(sentence))
+        sentence = list(join_texts(sentence))
     return write_grammar(sentence, lines, grammar.name, separated=bool(separator))
 
 
-def _vocabulary(
+def vocabulary_of(
     axis: Axis, texts: Sequence[str], labels: Sequence[int], separator: str
 ) -> Vocabulary:
+    """Return some values of an axis as they are in its sentence, with names, groups and aliases."""
     members: list[tuple[tuple[str, ...], Member]] = []
     for label in labels:
         text, seen = texts[label].removesuffix(separator), axis.classes[label]
@@ -72,7 +73,7 @@ def _tree(members: Sequence[tuple[tuple[str, ...], Member]]) -> tuple[Member, ..
     return tuple(found)
 
 
-def _joined(sentence: Sequence[str | Vocabulary]) -> Iterator[str | Vocabulary]:
+def join_texts(sentence: Sequence[str | Vocabulary]) -> Iterator[str | Vocabulary]:
     """Yield the parts of a sentence, neighbouring texts as one."""
     text = ""
     for part in sentence:
