@@ -55,7 +55,8 @@ class Clone:
         matches: what was found for each class.
         plan: all pictures.
         job: what workers receive.
-        finished: statistics of the finished shards, by their number in the clone.
+        finished: numbers of the finished shards.
+        totals: their statistics together.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Clone:
             keep_matching=settings.keep_matching,
             retries=settings.retry_rejected,
         )
-        self.finished: dict[int, ShardStatistics] = {}
+        self.finished: set[int] = set()
+        self.totals = ShardStatistics(0)
         self._find_finished(range(self.plan.layout.n_shards))
 
     @property
@@ -110,7 +112,6 @@ class Clone:
         """
         engine = make_engine(self.settings.engine)
         deaths = 0
-        numbers = {shard.name: n for n, shard in enumerate(self.plan.layout.shards())}
         while missing := self.missing:
             left = self.plan.layout.n_pictures - self.n_done
             require_space(self.out, left * (self._picture_bytes + _ENTRY_BYTES))
@@ -118,11 +119,11 @@ class Clone:
             try:
                 with closing(engine(self.job, missing, self.settings.n_workers())) as shards:
                     for statistics in shards:
-                        self.finished[numbers[statistics.shard]] = statistics
+                        self._add(statistics)
                         on_shard(statistics)
             except WorkersDiedError:
                 # What they committed before is found on disk.
-                self._find_finished(missing)
+                self._find_finished([n for n in missing if n not in self.finished])
             except KeyboardInterrupt as interrupt:
                 raise KeyboardInterrupt(self._kept()) from interrupt
             deaths = 0 if len(self.finished) > before else deaths + 1
@@ -157,7 +158,11 @@ class Clone:
                 continue
             files = {row["file"] for row in record["pictures"]} | record["files"].keys()
             if all((self.out / file).is_file() for file in files):
-                self.finished[number] = record["statistics"]
+                self._add(record["statistics"])
+
+    def _add(self, statistics: ShardStatistics) -> None:
+        self.finished.add(statistics.number)
+        self.totals.add(statistics)
 
     def _kept(self) -> str:
         return (

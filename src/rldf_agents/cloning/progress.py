@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,21 +131,18 @@ class _Reporter:
     def __init__(self, clone: Clone, progress: Progress) -> None:
         self._clone = clone
         self._progress = progress
-        self._per_class: Counter[int] = Counter()
-        for statistics in clone.finished.values():
-            self._per_class.update(statistics.per_class)
         self.n_new = 0
         self._started = self._printed = time.monotonic()
 
     def on_shard(self, statistics: ShardStatistics) -> None:
         """Report a shard that is on disk."""
-        self._per_class.update(statistics.per_class)
         self.n_new += statistics.pictures
         n_pictures = self._clone.plan.layout.n_pictures
         done = self._clone.n_done
         now = time.monotonic()
         rate = self.n_new / max(now - self._started, 1e-9)
-        counts = [self._per_class[number] for number in range(len(self._clone.plan.classes))]
+        per_class = self._clone.totals.per_class
+        counts = [per_class.get(number, 0) for number in range(len(self._clone.plan.classes))]
         each = f"{min(counts)} to {max(counts)} of {self._clone.plan.layout.per_class} per class"
         task = self._progress.task_ids[0]
         self._progress.update(task, completed=done, extra=f"{rate:.3g} per second, {each}")

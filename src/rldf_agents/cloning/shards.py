@@ -69,7 +69,7 @@ class ShardStatistics:
     """What became of a shard.
 
     Attributes:
-        shard: its name.
+        number: of the shard in the clone.
         pictures: number of pictures written.
         generated: number of images generated, the rejected ones included.
         dropped: number of pictures without an image that could be kept.
@@ -79,7 +79,7 @@ class ShardStatistics:
         rejected_per_class: images rejected, by the number of the class.
     """
 
-    shard: str
+    number: int
     pictures: int = 0
     generated: int = 0
     dropped: int = 0
@@ -87,6 +87,15 @@ class ShardStatistics:
     size: int = 0
     per_class: dict[int, int] = field(default_factory=dict)
     rejected_per_class: dict[int, int] = field(default_factory=dict)
+
+    def add(self, other: ShardStatistics) -> None:
+        """Add those of another shard."""
+        for name in ("pictures", "generated", "dropped", "seconds", "size"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name in ("per_class", "rejected_per_class"):
+            counts: dict[int, int] = getattr(self, name)
+            for number, count in getattr(other, name).items():
+                counts[number] = counts.get(number, 0) + count
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> ShardStatistics:
@@ -132,7 +141,7 @@ class ShardWorker:
         job = self._job
         shard = job.plan.layout.shard(index)
         started = time.monotonic()
-        statistics = ShardStatistics(shard.name)
+        statistics = ShardStatistics(index)
         finished, dropped = self._generate(shard, statistics)
         statistics.size = sum(len(picture.content) for picture in finished)
         require_space(job.out, 2 * statistics.size)

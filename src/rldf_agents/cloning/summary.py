@@ -20,21 +20,17 @@ def summarize(clone: Clone) -> dict[str, Any]:
     """Write summary.json and the card README.md of a finished clone, and return the summary."""
     plan = clone.plan
     planned, read = _counts(clone)
-    kept: Counter[int] = Counter()
-    rejected: Counter[int] = Counter()
-    for statistics in clone.finished.values():
-        kept.update(statistics.per_class)
-        rejected.update(statistics.rejected_per_class)
-    generated = sum(statistics.generated for statistics in clone.finished.values())
+    totals = clone.totals
+    kept, rejected = Counter(totals.per_class), Counter(totals.rejected_per_class)
     summary: dict[str, Any] = {
-        "pictures": sum(kept.values()),
+        "pictures": totals.pictures,
         "planned": plan.layout.n_pictures,
-        "generated": generated,
+        "generated": totals.generated,
         "rejected": sum(rejected.values()),
-        "rejection_rate": sum(rejected.values()) / generated,
-        "dropped": sum(statistics.dropped for statistics in clone.finished.values()),
-        "bytes": sum(statistics.size for statistics in clone.finished.values()),
-        "worker_seconds": sum(statistics.seconds for statistics in clone.finished.values()),
+        "rejection_rate": sum(rejected.values()) / max(totals.generated, 1),
+        "dropped": totals.dropped,
+        "bytes": totals.size,
+        "worker_seconds": totals.seconds,
         "splits": dict(plan.layout.splits),
         "format": clone.settings.format,
         "grammar": plan.grammar.name,
