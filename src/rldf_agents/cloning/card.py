@@ -32,8 +32,9 @@ def _lines(summary: Mapping[str, Any], format_name: str) -> Iterator[str]:
     pattern = make_format(format_name).pattern
     for split in summary["splits"]:
         yield f"  - split: {split}"
-        paths = [f"{split}/{pattern}"]
-        yield f"    path: {json.dumps(paths + ['metadata.jsonl'] * (format_name == 'imagefolder'))}"
+        # The metadata of an image folder is beside its pictures.
+        path = f"{split}/**" if format_name == "imagefolder" else f"{split}/{pattern}"
+        yield f"    path: {json.dumps(path)}"
     yield from ("---", "", "# A synthetic clone", "")
     yield (
         f"{summary['pictures']:,} generated pictures of {len(summary['classes'])} classes. For each"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from rldf_agents.cloning.formats import MANIFEST_TYPES, Row, manifest_rows, type_of
 from rldf_gym.atomic_file import replacing_durably
@@ -33,16 +35,25 @@ def write_manifest(out: Path, shards: Iterable[list[Row]]) -> None:
 
 
 def write_metadata(out: Path, shards: Iterable[list[Row]]) -> None:
-    """Write metadata.jsonl, as ``datasets.load_dataset("imagefolder")`` reads it."""
-    with (
-        replacing_durably(out / METADATA_FILE) as partial,
-        partial.open("w", encoding="utf-8") as file,
-    ):
+    """Write metadata.jsonl for the whole clone, and one in each split's folder.
+
+    ``datasets.load_dataset("imagefolder")`` reads those of the splits.
+    """
+    with ExitStack() as stack:
+        files: dict[str, IO[str]] = {}
+
+        def write(folder: str, row: Row) -> None:
+            if folder not in files:
+                partial = stack.enter_context(replacing_durably(out / folder / METADATA_FILE))
+                files[folder] = stack.enter_context(partial.open("w", encoding="utf-8"))
+            entry = {"file_name": row["file"].removeprefix(f"{folder}/"), **row}
+            del entry["file"]
+            files[folder].write(json.dumps(entry, ensure_ascii=False) + "\n")
+
         for rows in shards:
             for row in rows:
-                entry = {"file_name": row["file"], **row}
-                del entry["file"]
-                file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+                write("", row)
+                write(row["split"], row)
 
 
 def read_manifest(out: Path) -> Iterator[Row]:

@@ -75,7 +75,7 @@ def _run(
     items = [{"shard": index} for index in shards]
     rows = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
         _RayWorker,
-        fn_constructor_args=(ray.put(job),),
+        fn_constructor_args=(job,),
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(workers, len(shards))),
         **share,
@@ -92,11 +92,9 @@ def _run(
 class _RayWorker:
     """An actor: a worker behind the interface of ``map_batches``."""
 
-    def __init__(self, job: Any) -> None:
-        import ray
-
+    def __init__(self, job: Job) -> None:
         use_one_thread()
-        self._worker = ShardWorker(ray.get(job) if isinstance(job, ray.ObjectRef) else job)
+        self._worker = ShardWorker(job)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         outcomes = [self._finish(int(index)) for index in batch["shard"]]
