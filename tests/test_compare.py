@@ -221,7 +221,7 @@ class TestTheCommand:
         assert rows["reading"]["matches"]
         assert rows["reading"]["judge_similarity"] == 1
         assert rows["caption"]["prompt"] == GRAMMAR.decode((0, 1, 0, 0))
-        assert "rldf atlas build" in rows["optimum"]["left_out"]
+        assert "name one with --atlas" in rows["optimum"]["left_out"]
         for row in rows.values():
             assert "left_out" in row or (Path("out") / row["file"]).is_file()
         html = Path("out/report.html").read_text()

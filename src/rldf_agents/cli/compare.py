@@ -86,7 +86,7 @@ def compare(
                 budget,
                 seed,
                 reward,
-                _find_atlas(evaluator, atlas),
+                _find_atlas(evaluator, atlas, world.store),
                 judge,
                 lambda title, done, total: status.update(f"{done} of {total}: {title}"),
             )
@@ -110,7 +110,7 @@ def compare(
     return 0 if found.matched else NOT_FOUND
 
 
-def _find_atlas(evaluator: StateEvaluator, path: Path | None) -> Atlas | str:
+def _find_atlas(evaluator: StateEvaluator, path: Path | None, store: str) -> Atlas | str:
     """Return the atlas, or why there is none.
 
     Raises:
@@ -118,7 +118,10 @@ def _find_atlas(evaluator: StateEvaluator, path: Path | None) -> Atlas | str:
     """
     from rldf_agents.applications.atlas_search import open_atlas
     from rldf_gym.atlas import AtlasError
+    from rldf_gym.store.store import IN_MEMORY
 
+    if path is None and store == IN_MEMORY:
+        return "there is no atlas beside a store in memory: name one with --atlas"
     try:
         return open_atlas(evaluator, path)
     except AtlasError as error:
