@@ -28,6 +28,13 @@ OWN = [
     *("--grammar", "base"),
     *("--store", ":memory:"),
 ]
+ATTRIBUTES = """start: "a photo of" frequency noun "and" density "people in" scene
+frequency: "one" | "many"
+noun: "umbrella"
+density: "no" | "one" | "many"
+scene: "snow" | "beach"
+%ignore " "
+"""
 MANIFEST = ["id", "class", "split", "prompt", "state", "seed", "file", "sha256"]
 
 
@@ -173,6 +180,29 @@ class TestAClone:
         assert len(states) == 3
         run(capsys, *arguments(source, "--class-axis", "all", out="fixed"))
         assert len({tuple(row["state"]) for row in manifest("fixed")}) == 3
+
+    @pytest.mark.filterwarnings("ignore::rldf_gym.grammar.GrammarWarning")
+    def test_may_vary_the_attributes_of_another_grammar(self, capsys, source, tmp_path):
+        (tmp_path / "other.lark").write_text(ATTRIBUTES)
+        everything = arguments(source, "--attributes", "other.lark", "--keep-matching")
+        status, _, printed = run(capsys, *everything, "--marginal", "scene:snow=1")
+        assert status == 0, printed
+        prompts = {(row["class"], row["prompt"]) for row in manifest()}
+        assert prompts <= {
+            (name, f"a photo of {count} {noun} and {people} people in snow")
+            for name, noun in (("Hund", "dog"), ("apple tree", "apple"), ("train", "car"))
+            for count in ("one", "many")
+            for people in ("no", "one", "many")
+        }
+        assert len(prompts) > 9
+        assert "other pictures" not in printed
+        assert "attributes" in refusal(capsys, *arguments(source))
+        shutil.rmtree(source / "Hund")
+        shutil.rmtree(source / "train")
+        assert run(capsys, *arguments(source, "--attributes", "other.lark", out="one"))[0] == 0
+        assert len(manifest("one")) == 6
+        reason = refusal(capsys, *arguments(source, "--attributes", "base", out="two"))
+        assert 'give a grammar with one rule of the form noun: "umbrella"' in reason
 
     @pytest.mark.parametrize("format_", ["webdataset", "parquet"])
     def test_in_another_format_is_verified_and_repaired(self, capsys, source, format_):

@@ -56,6 +56,10 @@ def clone(
             help="Shares of an axis's values; what is not named shares the rest equally.",
         ),
     ] = None,
+    attributes: Annotated[
+        str | None,
+        typer.Option(help="A grammar whose axes vary around the class's word, such as diversity."),
+    ] = None,
     keep_matching: Annotated[
         bool,
         typer.Option("--keep-matching", help="Keep only pictures that read as their class."),
@@ -112,6 +116,7 @@ def clone(
         splits=splits,
         class_axes=tuple(class_axis or ()),
         marginals=tuple(marginal or ()),
+        attributes=attributes,
         seed=seed,
         format=format_,
         engine=engine,

@@ -18,9 +18,8 @@ from rldf_agents.cloning.formats import Row
 from rldf_agents.cloning.identity import LOCK_FILE, CloneFile, load_clone_file, require_same
 from rldf_agents.cloning.manifest import write_manifest, write_metadata
 from rldf_agents.cloning.matching import ClassMatch, class_axes, match_class
-from rldf_agents.cloning.names import folder_name
-from rldf_agents.cloning.plan import MOST_IN_SHARD, ClonedClass, Layout, Plan, check_attempts
-from rldf_agents.cloning.sampling import all_marginals, read_marginals
+from rldf_agents.cloning.plan import MOST_IN_SHARD, Plan, check_attempts
+from rldf_agents.cloning.planning import attribute_grammar, check_variation, make_plan
 from rldf_agents.cloning.settings import CloneSettings
 from rldf_agents.cloning.shards import (
     Job,
@@ -207,8 +206,7 @@ def open_clone(
     file = load_clone_file(out)
     grammar = evaluator.grammar
     axes = class_axes(grammar, settings.class_axes)
-    varying = [axis for axis in range(grammar.n_axes) if axis not in axes]
-    marginals = all_marginals(grammar, varying, read_marginals(grammar, settings.marginals))
+    check_variation(grammar, settings, axes)
     sources = read_source(source, settings.examples)
     check_attempts(len(sources) * settings.per_class, settings.retry_rejected + 1)
     identity = _identity(evaluator, settings, sources, axes)
@@ -222,16 +220,7 @@ def open_clone(
             for each in sources:
                 matches.append(match_class(evaluator, each, axes))
                 on_match(matches[-1])
-        classes = [ClonedClass(m.name, folder_name(m.name), tuple(m.labels)) for m in matches]
-        plan = Plan(
-            layout=Layout(len(classes), settings.split_counts, MOST_IN_SHARD),
-            grammar=grammar,
-            classes=tuple(classes),
-            class_axes=axes,
-            marginals=marginals,
-            seed=settings.seed,
-            fingerprint=evaluator.generator.fingerprint,
-        )
+        plan = make_plan(evaluator, settings, axes, matches)
         if file is None:
             file = _measured(evaluator, settings, plan, identity, matches)
             n_bytes = plan.layout.n_pictures * (file.picture_bytes + _ENTRY_BYTES)
@@ -247,9 +236,11 @@ def _identity(
     axes: Sequence[int],
 ) -> dict[str, Any]:
     models = evaluator.perception.models()
+    attributes = attribute_grammar(settings)
     return {
         "source": {each.name: each.digest for each in sources},
         "grammar": evaluator.grammar.fingerprint,
+        "attributes": None if attributes is None else attributes.fingerprint,
         "generator": evaluator.generator.fingerprint,
         "perception": {name: model.fingerprint for name, model in sorted(models.items())},
         "generation_seed": evaluator.generation_seed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,17 @@ _INK, _DOUBT, _PAPER = (30, 32, 38), (176, 96, 0), (255, 255, 255)
 Picture = NDArray[np.uint8]
 
 
-def make_preview(clone: Clone) -> list[Path]:
+def make_preview(
+    clone: Clone, on_progress: Callable[[int, int], None] = lambda done, total: None
+) -> list[Path]:
     """Generate the first pictures of every class, and return the contact sheets.
 
     The pictures are the first of the plan, with the same prompts and seeds. A row of a sheet is a
     class: an example from the source, then the generated pictures.
+
+    Args:
+        clone: to preview.
+        on_progress: receives the number of finished classes, and of all.
     """
     folder = clone.out / PREVIEW
     plan, n_classes = clone.plan, len(clone.plan.classes)
@@ -50,6 +56,7 @@ def make_preview(clone: Clone) -> list[Path]:
                 f" {match.n_examples} examples, verified in {match.verified:.0%})"
             )
             rows.append((title, match.verified, [clone.sources[number].examples[0], *pictures]))
+            on_progress(number + 1, n_classes)
         sheets.append(folder / f"sheet-{first // _CLASSES_ON_A_SHEET:03d}.png")
         write_atomically(sheets[-1], encode_png(contact_sheet(rows)))
     return sheets

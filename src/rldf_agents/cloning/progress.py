@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,8 @@ def clone_with_progress(
         if preview:
             from rldf_agents.cloning.preview import make_preview
 
-            sheets = make_preview(clone)
+            with _bar(console, "classes", layout.n_classes, 0) as progress:
+                sheets = make_preview(clone, partial(_move, progress))
             console.print(f"wrote {len(sheets)} contact sheets: [bold]{escape(str(sheets[0]))}[/]")
             return {"folder": str(out), "preview": [str(sheet) for sheet in sheets]}
         if clone.finished:
@@ -112,8 +114,7 @@ def verify_with_progress(out: Path, console: Console) -> Verification:
         AgentError: the folder holds no clone.
     """
     with _bar(console, "verifying shards", None, 0) as progress:
-        task = progress.task_ids[0]
-        found = verify(out, lambda done, total: progress.update(task, completed=done, total=total))
+        found = verify(out, partial(_move, progress))
     for fault in found.faults[:_MOST_FAULTS]:
         console.print(f"[red]fault[/]: {escape(fault)}")
     if len(found.faults) > _MOST_FAULTS:
@@ -153,6 +154,10 @@ class _Reporter:
                 f"  {done} of {n_pictures} pictures, {rate:.3g} per second, {left:.0f} s left,"
                 f" {each}"
             )
+
+
+def _move(progress: Progress, done: int, total: int) -> None:
+    progress.update(progress.task_ids[0], completed=done, total=total)
 
 
 @contextmanager

@@ -23,6 +23,8 @@ class CloneSettings:
         splits: see `read_splits`.
         class_axes: names of the axes that make a class; none for the object axes, "all" for all.
         marginals: see `read_marginals`.
+        attributes: a grammar whose axes vary, with one noun in place of the class: a shipped one's
+            name, or a ``.lark`` file; None for the axes of the grammar that is searched.
         seed: of the clone.
         format: a name in `FORMATS`.
         engine: a name in `ENGINES`, or ``package.module:function``.
@@ -41,6 +43,7 @@ class CloneSettings:
     splits: str | None = None
     class_axes: tuple[str, ...] = ()
     marginals: tuple[str, ...] = ()
+    attributes: str | None = None
     seed: int = 0
     format: str = "imagefolder"
     engine: str = "local"
