@@ -7,6 +7,7 @@ The source folder is the whole project: pages lie where GitHub shows them, and t
 both places. README.md is the front page.
 """
 
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -15,10 +16,13 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 import rldf_gym
-from tools.site.inserts import insert_measurements
+from tools.site.inserts import fill_page
 from tools.site.lark_lexer import LarkLexer
+from tools.site.navigation import navigation
 
 ROOT = Path(__file__).resolve().parents[1]
+
+logging.getLogger("rldf_gym").setLevel(logging.WARNING)
 
 project = "RLDF Gym"
 author = "The RLDF Gym authors"
@@ -56,9 +60,9 @@ FOREIGN = re.compile(
 
 def _complete_page(app: Sphinx, docname: str, source: list[str]) -> None:
     """Add what GitHub would show as text: measurements and, on the front page, the navigation."""
-    source[0] = insert_measurements(source[0])
     if docname == root_doc:
-        source[0] += "\n" + (ROOT / "docs" / "navigation.md").read_text()
+        source[0] += "\n" + navigation()
+    source[0] = fill_page(source[0])
 
 
 def _leave_out_manual(

@@ -1,4 +1,4 @@
-"""The examples in CONTRIBUTING.md and the files around it work as they stand."""
+"""The examples for people who extend the project, and the files around them, work as they stand."""
 
 import re
 import sys
@@ -15,6 +15,7 @@ from rldf_agents.cli import program
 from rldf_gym.grammar import load_grammar
 
 ROOT = Path(__file__).parents[1]
+PAGES = ("CONTRIBUTING.md", "docs/bring_your_own.md")
 EXAMPLE = re.compile(r"^```(?:python|lark)\n(?:#|//) (\S+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 gym.register_envs(rldf_gym)
@@ -23,8 +24,9 @@ gym.register_envs(rldf_gym)
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch) -> Path:
     """The working folder, with each example in the file that its first line names."""
-    for name, text in EXAMPLE.findall((ROOT / "CONTRIBUTING.md").read_text()):
-        (tmp_path / name).write_text(text)
+    for page in PAGES:
+        for name, text in EXAMPLE.findall((ROOT / page).read_text()):
+            (tmp_path / name).write_text(text)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path

@@ -1,6 +1,6 @@
 """What the README and the pages under docs/ tell a reader to open, type or run."""
 
-import csv
+import functools
 import re
 import shlex
 import shutil
@@ -11,6 +11,7 @@ import typer
 
 from rldf_agents.cli.program import application
 from rldf_gym.goal import DEFAULT_TARGET
+from tools.site.inserts import fill_page
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -47,11 +48,12 @@ def test_every_link_within_the_project_leads_somewhere(page):
             assert not heading or heading in headings(linked), link
 
 
+@functools.cache
 def headings(page: Path) -> set[str]:
-    """Return the anchors of a page's headings."""
+    """Return the anchors of a page's headings, those that the site inserts included."""
     return {
         re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+        for heading in re.findall(r"^#+ (.*)$", fill_page(page.read_text()), re.MULTILINE)
     }
 
 
@@ -69,47 +71,14 @@ def test_every_command_and_option_exists():
         assert {word for word in words if word.startswith("--")} <= known, (command.name, words)
 
 
-BUDGETS = {"base": 480, "extended": 1_000, "synthetic": 2_000}
-MEDIANS = {
-    "`factored_ucb`": ["factored_ucb"],
-    "`dyna_q`": ["dyna_q"],
-    "`linear_q_learning`": ["linear_q_learning"],
-    "`q_learning`": ["q_learning"],
-    "coordinate search": ["coordinate_search"],
-    "Optuna's TPE": ["optuna_tpe", "optuna_tpe_tuned"],
-    "Stable-Baselines3": ["sb3_dqn", "sb3_ppo", "sb3_a2c"],
-    "hill climbing": ["hill_climbing"],
-    "random search": ["random_search"],
-}
-
-
-@pytest.mark.parametrize("label", MEDIANS)
-def test_the_medians_in_the_readme_are_those_that_were_measured(label):
-    def told(world: str, searcher: str) -> str:
-        median = medians[world, searcher]
-        return f"> {BUDGETS[world]:,}" if median >= BUDGETS[world] else f"{median:,.0f}"
-
-    with (ROOT / "benchmarks" / "results" / "sample_efficiency.csv").open() as file:
-        medians = {
-            (row["world"], row["searcher"]): float(row["median"]) for row in csv.DictReader(file)
-        }
-    [line] = [
-        line
-        for line in (ROOT / "README.md").read_text().splitlines()
-        if line.startswith(f"| {label}") and line.count("|") == 5
-    ]
-    cells = [cell.strip().strip("*") for cell in line.split("|")[2:5]]
-    assert cells == [" / ".join(told(world, name) for name in MEDIANS[label]) for world in BUDGETS]
-
-
 @pytest.mark.slow
-def test_the_python_of_the_readme_runs_from_top_to_bottom(tmp_path, monkeypatch):
+def test_the_python_of_the_first_page_runs_from_top_to_bottom(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RLDF_STORE", str(tmp_path / "store.sqlite"))
     shutil.copy(DEFAULT_TARGET, "picture.png")
     names: dict[str, object] = {}
-    for code in blocks(ROOT / "README.md", "python"):
-        exec(compile(code, "README.md", "exec"), names)
+    for code in blocks(ROOT / "docs" / "start.md", "python"):
+        exec(compile(code, "start.md", "exec"), names)
     assert names["result"].reached
     assert names["env"].render().shape == (128, 128, 3)
     assert isinstance(names["info"]["matches"], bool)

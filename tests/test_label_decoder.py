@@ -318,8 +318,13 @@ def test_two_boxes_of_which_one_is_doubtful_are_rather_many_than_one():
     assert noun[BASE.axis("noun").values.index("dog")] == 1
 
 
-def test_the_readmes_grammar_is_read_by_the_detector():
-    lark = Path("README.md").read_text(encoding="utf-8").split("```lark\n")[1].split("```")[0]
+def test_the_example_grammar_is_read_by_the_detector():
+    lark = (
+        Path("docs/bring_your_own.md")
+        .read_text(encoding="utf-8")
+        .split("```lark\n")[1]
+        .split("```")[0]
+    )
     assert readers_of(reader(compile_grammar(lark))) == {
         "count": "detector",
         "animal": "detector",

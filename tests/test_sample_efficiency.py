@@ -19,6 +19,7 @@ from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger, Wa
 from benchmarks.sample_efficiency.verdicts import verdicts
 from benchmarks.sample_efficiency.worlds import WORLDS, informed_walk, straight_walk
 from benchmarks.synthetic_world import TabularGenerator, synthetic_arguments, synthetic_grammar
+from rldf_agents import train
 from rldf_agents.inversion.black_box import (
     coordinate_search,
     genetic_search,
@@ -321,3 +322,29 @@ def test_targets_are_chosen_once_a_state_and_spread_over_the_values_of_every_axi
     for column in described.T:
         counts = np.unique(column, return_counts=True)[1]
         assert counts.max() - counts.min() <= 3
+
+
+class Wanderer:
+    """A learner from outside: it takes random actions."""
+
+    learn = train
+
+    def __init__(self, observation_space, action_space):
+        self._actions = action_space
+
+    def select_action(self, observation, sub_env=0):
+        return self._actions.sample()
+
+    def update(self, transition, sub_env=0):
+        """Learn nothing."""
+
+
+def test_a_learner_from_outside_searches_and_is_counted_after_the_others(env):
+    name = f"{__name__}:Wanderer"
+    ledger = Ledger(budget=480)
+    searchers.search(name, env, ledger, seed=0)
+    assert 1 < len(ledger.states) <= 481
+    row = {"world": "base", "target": "00", "generations": 7}
+    rows = [{**row, "searcher": searcher} for searcher in (name, "q_learning")]
+    assert Measured(rows, {"base": 480}).searchers("base") == ["q_learning", name]
+    assert searchers.find_searcher(name).title == "Wanderer"

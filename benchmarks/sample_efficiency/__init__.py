@@ -12,14 +12,14 @@ states (`benchmarks.synthetic_world`). A search is censored at its world's budge
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.results import Case, Results, measure
 from benchmarks.sample_efficiency.report import report
 from benchmarks.sample_efficiency.search import LOOKS_PER_GENERATION, Ledger
-from benchmarks.sample_efficiency.searchers import SEARCHERS, search
+from benchmarks.sample_efficiency.searchers import SEARCHERS, Searcher, find_searcher, search
 from benchmarks.sample_efficiency.worlds import (
     BASE,
     WORLDS,
@@ -27,10 +27,10 @@ from benchmarks.sample_efficiency.worlds import (
     world_with_target,
 )
 from benchmarks.synthetic_world import MISREAD
+from rldf_agents.learners import LEARNERS
+from rldf_gym.registry import resolve
 
-__all__ = ["report", "run"]
-
-_WORKERS = 2
+__all__ = ["report", "run", "submit"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,28 @@ _QUICK = _Plan(
 
 def run(quick: bool) -> Results:
     """Search for every target with every searcher and seed."""
+    return _run("sample_efficiency", SEARCHERS.values(), quick)
+
+
+def submit(learner: str, quick: bool) -> Results:
+    """Search for the same targets with one more learner, for the scoreboard.
+
+    Args:
+        learner: ``package.module:Class``; it is made with the two spaces and has ``learn``.
+        quick: whether this is the small form.
+
+    Returns:
+        What ``submitted_CLASS.json`` holds, the class in lower case.
+
+    Raises:
+        RLDFError: there is no such class.
+    """
+    resolve("learner", learner, LEARNERS)
+    searcher = find_searcher(learner)
+    return _run(f"submitted_{searcher.title.lower()}", [searcher], quick, workers=1)
+
+
+def _run(name: str, searchers: Collection[Searcher], quick: bool, workers: int = 2) -> Results:
     plan = _QUICK if quick else _FULL
     for world in plan.targets:
         prepare(WORLDS[world])
@@ -75,20 +97,20 @@ def run(quick: bool) -> Results:
         "misread_in_synthetic": MISREAD,
     }
     return measure(
-        "sample_efficiency",
+        name,
         settings,
-        list(_cases(plan)),
+        list(_cases(plan, searchers)),
         measure_case,
         quick=quick,
         packages=("optuna", "stable-baselines3", "torch"),
-        workers=_WORKERS,
+        workers=workers,
     )
 
 
-def _cases(plan: _Plan) -> Iterator[Case]:
+def _cases(plan: _Plan, searchers: Collection[Searcher]) -> Iterator[Case]:
     for world, n_targets in plan.targets.items():
         for number, target in enumerate(list(WORLDS[world].targets)[:n_targets]):
-            for searcher in SEARCHERS.values():
+            for searcher in searchers:
                 if searcher.kind != "sb3" or number < plan.sb3_targets[world]:
                     for seed in range(number * plan.n_seeds, (number + 1) * plan.n_seeds):
                         case = {"world": world, "target": target, "searcher": searcher.name}

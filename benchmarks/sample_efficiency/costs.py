@@ -34,8 +34,9 @@ class Measured:
         return list(self.budgets)
 
     def searchers(self, world: str) -> list[str]:
-        """Names of those who searched this world, in the order of the registry."""
-        return [name for name in SEARCHERS if (world, name) in self._runs]
+        """Names of those who searched this world, in the order of the registry, then the others."""
+        found = {name for where, name in self._runs if where == world}
+        return [*filter(found.__contains__, SEARCHERS), *sorted(found.difference(SEARCHERS))]
 
     def targets(self, world: str, searcher: str) -> frozenset[str]:
         """Names of the targets that it searched for."""

@@ -8,6 +8,7 @@ from benchmarks.sample_efficiency.search import EndWithLedger, Ledger, Watched, 
 from rldf_agents.inversion import black_box
 from rldf_agents.learners import LEARNERS
 from rldf_agents.protocols import SingleEnvironment
+from rldf_gym.registry import resolve
 
 JUMPING_PEERS: Mapping[str, black_box.Peer] = MappingProxyType(
     {
@@ -54,15 +55,20 @@ def _searchers() -> dict[str, Searcher]:
 SEARCHERS: Mapping[str, Searcher] = MappingProxyType(_searchers())
 
 
+def find_searcher(name: str) -> Searcher:
+    """Return the searcher of a name; ``package.module:Class`` is a learner outside this package."""
+    return SEARCHERS.get(name) or Searcher(name, name.rpartition(":")[2], "learner")
+
+
 def search(name: str, env: SingleEnvironment, ledger: Ledger, seed: int) -> None:
     """Search for the environment's target until the ledger says that it is over.
 
     Everyone comes with its own defaults and sees observations and rewards only.
     """
-    kind = SEARCHERS[name].kind
+    kind = find_searcher(name).kind
     if kind == "learner":
         watched = Watched(env, ledger)
-        learner = LEARNERS[name](env.observation_space, env.action_space)
+        learner = resolve("learner", name, LEARNERS)(env.observation_space, env.action_space)
         learner.learn(watched, ledger.max_looks, seed, [EndWithLedger(ledger)])
     elif kind == "sb3":
         _search_with_sb3(name.removeprefix(_SB3), Watched(env, ledger), ledger, seed)

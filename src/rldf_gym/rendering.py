@@ -1,5 +1,6 @@
-"""Render for people: trajectory strips (paper, Fig. 12) and states as text."""
+"""Render for people: trajectory strips (paper, Fig. 12), animations, and states as text."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -69,6 +70,28 @@ def trajectory_strip(
         row, column = divmod(number, columns)
         strip.paste(tile, (left + across * column, _MARGIN + down * row))
     return strip
+
+
+def animated_webp(
+    frames: "Sequence[Image.Image]", milliseconds: int = 700, quality: int = 90
+) -> bytes:
+    """Return frames as an endless WebP; lower ones are filled up with white below.
+
+    Args:
+        frames: Pillow images of one width, at least one.
+        milliseconds: that a frame is shown.
+        quality: of the encoder, 0 to 100.
+    """
+    from PIL import Image
+
+    height = max(frame.height for frame in frames)
+    filled = [Image.new("RGB", (frame.width, height), _PAPER) for frame in frames]
+    for whole, frame in zip(filled, frames, strict=True):
+        whole.paste(frame)
+    content = io.BytesIO()
+    options = {"duration": milliseconds, "loop": 0, "quality": quality}
+    filled[0].save(content, "WEBP", save_all=True, append_images=filled[1:], **options)
+    return content.getvalue()
 
 
 def text_frame(

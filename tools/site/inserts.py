@@ -2,17 +2,30 @@
 
 import re
 import shlex
+from collections.abc import Callable
 
+from tools.site.environments import axes, environment, manual
+from tools.site.measurements import cell, medians
+from tools.site.navigation import unlisted
 from tools.site.reference import module
 from tools.site.scoreboard import scoreboard
 
-INSERTS = {"module": module, "scoreboard": scoreboard}
+INSERTS: dict[str, Callable[..., str]] = {
+    "axes": axes,
+    "cell": cell,
+    "environment": environment,
+    "manual": manual,
+    "medians": medians,
+    "module": module,
+    "scoreboard": scoreboard,
+    "unlisted": unlisted,
+}
 """From the name in a page to the function that writes Markdown from the arguments beside it."""
 
 _COMMENT = re.compile(r"<!-- insert (.+?) -->")
 
 
-def insert_measurements(page: str) -> str:
+def fill_page(page: str) -> str:
     """Return the page with each insert in place of its comment.
 
     Raises:

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from benchmarks.aggregation import mean_band
-from benchmarks.results import read_results
+from benchmarks.results import RESULTS, read_results
 from benchmarks.sample_efficiency.costs import Measured
-from benchmarks.sample_efficiency.searchers import SEARCHERS
+from benchmarks.sample_efficiency.searchers import find_searcher
 from benchmarks.sample_efficiency.worlds import WORLDS
 
 _KINDS = {
@@ -25,7 +25,9 @@ def scoreboard(*budgets: str) -> str:
         budgets: numbers of images; those above a world's own budget have no column there.
     """
     results = read_results("sample_efficiency", quick=False)
-    measured = Measured(results.rows, results.settings["budgets"])
+    submitted = (read_results(path.stem, quick=False) for path in RESULTS.glob("submitted_*.json"))
+    rows = [*results.rows, *(row for each in submitted for row in each.rows)]
+    measured = Measured(rows, results.settings["budgets"])
     tables = (
         "\n".join(_table(measured, world, [int(budget) for budget in budgets]))
         for world in measured.worlds
@@ -43,10 +45,10 @@ def _table(measured: Measured, world: str, wanted: list[int]) -> Iterator[str]:
         costs = measured.costs(world, name)
         share = mean_band(costs[..., np.newaxis] <= np.array(budgets))
         cells = [
-            f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+            f"{mean:.2f} [{low:.2f},\N{NO-BREAK SPACE}{high:.2f}]"
             for mean, low, high in zip(share.mean, share.low, share.high, strict=True)
         ]
-        searcher = SEARCHERS[name]
+        searcher = find_searcher(name)
         cells = [searcher.title, _KINDS[searcher.kind], *cells, str(costs.size)]
         rows[tuple(-share.mean), float(np.median(costs)), name] = cells
     for key in sorted(rows):

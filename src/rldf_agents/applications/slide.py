@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +22,9 @@ from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal, infer_goal
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Reading
-from rldf_gym.rendering import trajectory_strip
+from rldf_gym.rendering import animated_webp, trajectory_strip
 
 GRID_FILE, ANIMATION_FILE, SLIDE_FILE = "grid.png", "slide.webp", "slide.json"
-_FRAME_MILLISECONDS = 700
 _MOST_AXES = 2
 
 
@@ -213,21 +211,7 @@ class Slide:
         order = np.arange(len(self.cells)).reshape(-1, self.n_columns)
         order[1::2] = order[1::2, ::-1]  # at the end of a row, only the first axis moves
         there = [self._frame(self.cells[number]) for number in order.ravel()]
-        height = max(frame.height for frame in there)
-        for number, frame in enumerate(there):
-            there[number] = Image.new("RGB", (frame.width, height), "white")
-            there[number].paste(frame)
-        content = io.BytesIO()
-        there[0].save(
-            content,
-            "WEBP",
-            save_all=True,
-            append_images=[*there[1:], *there[-2:0:-1]],
-            duration=_FRAME_MILLISECONDS,
-            loop=0,
-            quality=90,
-        )
-        return content.getvalue()
+        return animated_webp([*there, *there[-2:0:-1]])
 
     def _frame(self, cell: Cell) -> Image.Image:
         label = [self.label(cell)]
