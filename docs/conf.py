@@ -48,6 +48,8 @@ autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 napoleon_use_ivar = True
 default_role = "py:obj"
+# A class that a package exports again is documented twice; a reference takes the first.
+suppress_warnings = ["ref.python"]
 
 html_theme = "furo"
 html_title = project

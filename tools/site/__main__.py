@@ -6,7 +6,7 @@ from pathlib import Path
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.rendering import animated_webp
 from tools.site.animations import ANIMATED, frames
-from tools.site.pictures import FIGURES, png
+from tools.site.pictures import FIGURES, encode
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -18,9 +18,11 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*names, []], metavar="NAME", default=[])
     for name in parser.parse_args().names or names:
         if name in FIGURES:
-            path, content = DOCS / f"{name}.png", png(FIGURES[name]())
+            path = DOCS / name
+            content = encode(FIGURES[name](), path.suffix)
         else:
-            path, content = DOCS / "environments" / f"{name}.webp", animated_webp(frames(name))
+            path = DOCS / "environments" / f"{name}.webp"
+            content = animated_webp(frames(name))
         write_atomically(path, content)
         print(f"{path}: {len(content) / 1000:.0f} kB")
 

@@ -75,7 +75,7 @@ def _weathers() -> list[Cell]:
 def _write_titles(grid: Any, result: SearchResult) -> None:
     titles = {
         (0, 0): "1  Your picture",
-        (0, 1): "2  What it shows, read",
+        (0, 1): "2  Its reading",
         (0, 2): f"3  A grammar of {result.goal.grammar.n_states} sentences",
         (1, 0): f"4  An agent walks the sentences: {result.states_seen} images to a match",
         (2, 0): "5  New images of the prompt it found, each verified",
@@ -172,12 +172,17 @@ def embedded_world() -> Figure:
     return figure
 
 
-def png(figure: Figure) -> bytes:
-    """Return a figure as a PNG file."""
+def encode(figure: Figure, suffix: str) -> bytes:
+    """Return a figure as a file of the kind that the suffix names, such as ".webp"."""
     drawn, content = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, dpi=110)
-    Image.open(drawn).convert("RGB").save(content, "PNG", optimize=True)
+    kind = suffix.removeprefix(".").upper()
+    Image.open(drawn).convert("RGB").save(content, kind, optimize=True, quality=90)
     return content.getvalue()
 
 
-FIGURES = {"overview": overview, "gridworld": gridworld, "embedded_world": embedded_world}
+FIGURES = {
+    "overview.png": overview,
+    "gridworld.webp": gridworld,
+    "embedded_world.png": embedded_world,
+}
