@@ -40,7 +40,7 @@ _SHARD_SECONDS = 300
 _MOST_DEATHS = 3
 """How often workers may die in a row without a shard in between."""
 
-_ENTRY_BYTES = 1_500
+_ENTRY_BYTES = 5_000
 """Of a picture's entries in record, manifest and metadata."""
 
 

@@ -22,7 +22,7 @@ def run(job: Job, shards: Sequence[int], workers: int) -> Generator[ShardStatist
     A cluster that RAY_ADDRESS names is used, otherwise one is started on this machine.
 
     Raises:
-        AgentError: Ray is not installed.
+        AgentError: Ray is not installed or cannot be started.
         WorkersDiedError: Ray gave up some shards.
         Exception: what a worker raised.
     """
@@ -51,15 +51,14 @@ def _start_ray(workers: int) -> Any:
         "logging_level": logging.ERROR,
         "configure_logging": False,
     }
-    if os.environ.get("RAY_ADDRESS"):
+    if not os.environ.get("RAY_ADDRESS"):
+        common["num_cpus"] = max(workers, os.cpu_count() or 1)
+        common["include_dashboard"] = False
+        common["_node_ip_address"] = "127.0.0.1"
+    try:
         ray.init(**common)
-    else:
-        ray.init(
-            num_cpus=max(workers, os.cpu_count() or 1),
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **common,
-        )
+    except Exception as error:  # Ray raises plain ones
+        raise AgentError(f"Ray cannot be started: {' '.join(str(error).split())}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
