@@ -397,6 +397,11 @@ class TestBadInput:
         monkeypatch.undo()
         in_process(monkeypatch)
 
+    def test_a_limit_of_a_server_that_is_below_what_the_clone_may_request(self, capsys, source):
+        paid = ["--generator", "openai:gpt-image-1", "--max-generations", 100]
+        reason = refusal(capsys, *arguments(source), *paid)
+        assert "--max-generations is 100, and this clone may request 120" in reason
+
     def test_a_second_writer(self, capsys, source):
         import filelock
 

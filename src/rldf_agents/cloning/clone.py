@@ -19,7 +19,12 @@ from rldf_agents.cloning.identity import LOCK_FILE, CloneFile, load_clone_file, 
 from rldf_agents.cloning.manifest import write_manifest, write_metadata
 from rldf_agents.cloning.matching import ClassMatch, class_axes, match_class
 from rldf_agents.cloning.plan import MOST_IN_SHARD, Plan, check_attempts
-from rldf_agents.cloning.planning import attribute_grammar, check_variation, make_plan
+from rldf_agents.cloning.planning import (
+    attribute_grammar,
+    check_requests,
+    check_variation,
+    make_plan,
+)
 from rldf_agents.cloning.settings import CloneSettings
 from rldf_agents.cloning.shards import (
     Job,
@@ -209,6 +214,7 @@ def open_clone(
     check_variation(grammar, settings, axes)
     sources = read_source(source, settings.examples)
     check_attempts(len(sources) * settings.per_class, settings.retry_rejected + 1)
+    check_requests(evaluator.generator, settings, len(sources))
     identity = _identity(evaluator, settings, sources, axes)
     if file is not None:
         require_same(out, file.identity, identity)

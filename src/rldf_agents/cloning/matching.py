@@ -20,6 +20,8 @@ ALL_AXES = "all"
 _CANDIDATES = 4
 _TRIES = 4
 _VERIFIED = 0.5
+MOST_GENERATED = _CANDIDATES * _TRIES
+"""Pictures that the search for a class generates at most."""
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,14 @@ import re
 import warnings
 from collections.abc import Sequence
 
-from rldf_agents.cloning.matching import ClassMatch
+from rldf_agents.cloning.matching import MOST_GENERATED, ClassMatch
 from rldf_agents.cloning.names import folder_name
 from rldf_agents.cloning.plan import MOST_IN_SHARD, ClonedClass, Layout, Plan
 from rldf_agents.cloning.sampling import all_marginals, read_marginals
 from rldf_agents.cloning.settings import CloneSettings
 from rldf_agents.errors import AgentError
 from rldf_gym.evaluator import StateEvaluator
+from rldf_gym.generation import Generator, ImagesApiGenerator
 from rldf_gym.grammar import Grammar, GrammarWarning, compile_grammar, load_grammar
 
 
@@ -37,6 +38,24 @@ def check_variation(grammar: Grammar, settings: CloneSettings, axes: Sequence[in
         raise AgentError(f"--attributes needs one class axis, not {names}: give one --class-axis")
     class_rule(attributes, grammar.axis_names[axes[0]])
     _marginals(attributes, settings, ())
+
+
+def check_requests(generator: Generator, settings: CloneSettings, n_classes: int) -> None:
+    """Check that a server's limit allows the whole clone: each process counts by itself.
+
+    Raises:
+        AgentError: it does not.
+    """
+    if not isinstance(generator, ImagesApiGenerator):
+        return
+    most = generator.settings.max_generations
+    attempts = settings.retry_rejected + 1
+    needed = n_classes * (settings.per_class * attempts + MOST_GENERATED)
+    if most is not None and needed > most:
+        raise AgentError(
+            f"--max-generations is {most}, and this clone may request {needed}: allow as many, or"
+            " give a smaller --per-class or --retry-rejected"
+        )
 
 
 def make_plan(
