@@ -1,4 +1,5 @@
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -18,3 +19,22 @@ def _ctrl_c_works():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def embedded_store(tmp_path_factory) -> Path:
+    """One store for all tests that search in the embedded world: an image is generated once."""
+    return tmp_path_factory.mktemp("embedded") / "store.sqlite"
+
+
+@pytest.fixture(scope="session")
+def base_world(embedded_store) -> Path:
+    """That store, with all 480 states of the base grammar, which batches generate fastest."""
+    from rldf_gym.atlas import Atlas
+    from rldf_gym.factory import make_evaluator
+    from rldf_gym.grammar import load_grammar
+
+    evaluator = make_evaluator(load_grammar("base"), "embedded", "auto", embedded_store)
+    Atlas.build(evaluator)
+    evaluator.store.close()
+    return embedded_store
