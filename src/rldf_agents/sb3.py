@@ -24,7 +24,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import numpy.typing as npt
 from gymnasium import spaces
 from sb3_contrib import QRDQN, MaskablePPO
 from stable_baselines3 import A2C, DQN, PPO
@@ -32,9 +31,10 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
-from rldf_agents.callbacks import Checkpoint, ProgressBar, requests_stop
+from rldf_agents.autoreset_adapter import EpisodeTracker
+from rldf_agents.callbacks import CallbackList, Checkpoint, ProgressBar
 from rldf_agents.errors import AgentError
-from rldf_agents.protocols import Callback, Episode, Step, Transition
+from rldf_agents.protocols import Callback, Step, Transitions
 from rldf_gym.wrappers import FlattenAction
 
 
@@ -74,12 +74,9 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
 )
 """The algorithms of ``make_model`` by name, tuned for runs of a few hundred to 2,000 steps.
 
-SB3's defaults suit millions of steps: its PPO first updates after 2,048. These settings are the
-best of 12 to 14 for each of DQN, A2C and PPO, by unique generations to the first arrival at the
-goal: 10 targets of the base world (480 states), 2 seeds each. The interquartile means are 57, 83
-and 106; QR-DQN with DQN's settings needs 61. Selecting the best makes these figures optimistic.
-MaskablePPO has PPO's settings; it leaves out actions that change nothing, which
-``action_mode="jump"`` and "tree" report.
+SB3's defaults suit millions of steps: its PPO first updates after 2,048. ``docs/learners.md`` says
+how these were chosen. MaskablePPO has PPO's settings; it leaves out actions that change nothing,
+which ``action_mode="jump"`` and "tree" report.
 """
 
 
@@ -155,36 +152,27 @@ class CallbackBridge(BaseCallback):
                     f"{type(listener).__name__} needs a learner of rldf_agents: use "
                     "learn(progress_bar=True) or CheckpointCallback of Stable-Baselines3"
                 )
-        self._listeners = tuple(listeners)
+        self._callbacks = CallbackList(listeners)
         self._envs: VecEnv | None = None
-        self._under_way: list[Episode] = []
-        self._begun = 0
 
     def _on_training_start(self) -> None:
+        self._callbacks = CallbackList(self._callbacks.callbacks)
         # SB3 resets the environments when it resets its count of steps, and when they are new.
         if self.num_timesteps == 0 or self.training_env is not self._envs:
             self._envs = self.training_env
-            self._begun = 0
-            self._under_way = [self._next_episode() for _ in range(self._envs.num_envs)]
+            self._episodes = EpisodeTracker(self._envs.num_envs, first_episode=0)
 
     def _on_step(self) -> bool:
-        answers = []
-        for sub_env in range(self.training_env.num_envs):
-            step = self._step(sub_env)
-            before = self._under_way[sub_env]
-            episode = Episode(
-                before.number,
-                before.length + 1,
-                before.total_reward + step.transition.reward,
-                step.transition.terminated,
-            )
-            self._under_way[sub_env] = episode
-            answers += [listener.on_step(step) for listener in self._listeners]
-            if step.transition.terminated or step.transition.truncated:
-                answers += [listener.on_episode_end(episode) for listener in self._listeners]
-                self._under_way[sub_env] = self._next_episode()
+        transitions, infos = self._transitions(), self.locals["infos"]
+        numbers, ended = self._episodes.count(transitions)
+        before = self.num_timesteps - len(numbers)
+        for sub_env, number in enumerate(numbers):
+            transition, timestep = transitions.transition(sub_env), before + sub_env + 1
+            self._callbacks.on_step(Step(transition, infos[sub_env], timestep, number, sub_env))
+            if sub_env in ended:
+                self._callbacks.on_episode(ended[sub_env])
         self._log()
-        return not any(map(requests_stop, answers))
+        return self._callbacks.should_continue
 
     def _log(self) -> None:
         # Not at the end of a rollout: DQN writes its log before that, when an episode ends.
@@ -194,37 +182,29 @@ class CallbackBridge(BaseCallback):
                 self.logger.record(f"search/{key}", float(np.mean([info[key] for info in infos])))
 
     def _on_training_end(self) -> None:
-        for listener in self._listeners:
-            listener.on_training_end()
+        for callback in self._callbacks.callbacks:
+            callback.on_training_end()
 
-    def _step(self, sub_env: int) -> Step:
-        """Return the step that one sub-environment has just taken."""
-        before = self._observations_before()[sub_env]
-        info = self.locals["infos"][sub_env]
-        done = bool(self.locals["dones"][sub_env])
-        truncated = done and bool(info.get("TimeLimit.truncated", False))
-        after = info["terminal_observation"] if done else self.locals["new_obs"][sub_env]
-        transition = Transition(
-            observation=before,
-            action=self.locals["actions"][sub_env],
-            reward=float(self.locals["rewards"][sub_env]),
-            next_observation=after,
-            terminated=done and not truncated,
-            truncated=truncated,
-        )
-        timestep = self.num_timesteps - self.training_env.num_envs + sub_env + 1
-        return Step(transition, info, timestep, self._under_way[sub_env].number, sub_env)
-
-    def _observations_before(self) -> npt.NDArray[Any]:
-        """Return the observations before the step: SB3 replaces them after its callbacks."""
-        observations = self.model._last_obs
-        if not isinstance(observations, np.ndarray):
+    def _transitions(self) -> Transitions:
+        """Return the step that all sub-environments have just taken."""
+        # SB3 replaces the observations before the step after its callbacks.
+        before = self.model._last_obs
+        if not isinstance(before, np.ndarray):
             raise AgentError(
                 f"observations are {self.model.observation_space}: callbacks of rldf_agents "
                 "support Discrete and MultiDiscrete ones"
             )
-        return observations
-
-    def _next_episode(self) -> Episode:
-        self._begun += 1
-        return Episode(self._begun - 1, length=0, total_reward=0.0, terminated=False)
+        infos, done = self.locals["infos"], np.asarray(self.locals["dones"], np.bool_)
+        after = np.array(self.locals["new_obs"])
+        for sub_env in np.flatnonzero(done):
+            after[sub_env] = infos[sub_env]["terminal_observation"]
+        truncated = done & [bool(info.get("TimeLimit.truncated", False)) for info in infos]
+        return Transitions(
+            sub_envs=np.arange(len(done)),
+            observations=before,
+            actions=np.asarray(self.locals["actions"]),
+            rewards=np.asarray(self.locals["rewards"], np.float64),
+            next_observations=after,
+            terminated=done & ~truncated,
+            truncated=truncated,
+        )

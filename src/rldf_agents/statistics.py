@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rldf_agents.callbacks import BaseCallback
 from rldf_agents.errors import AgentError
-from rldf_agents.protocols import Environment, Episode, Learner, Step
+from rldf_agents.protocols import Step
 
 _INFO_KEYS = ("distance", "fine", "coarse", "at_goal", "generations", "states_seen")
 
@@ -91,7 +92,7 @@ def run_statistics(records: Sequence[StepRecord]) -> RunStatistics:
     )
 
 
-class StatisticsRecorder:
+class StatisticsRecorder(BaseCallback):
     """A callback that records what ``run_statistics`` needs of every step.
 
     After a resume it has the records of the resumed part only.
@@ -102,9 +103,6 @@ class StatisticsRecorder:
 
     def __init__(self) -> None:
         self.records: list[StepRecord] = []
-
-    def on_training_start(self, learner: Learner, env: Environment, total_timesteps: int) -> None:
-        """Keep earlier records: training may continue in parts."""
 
     def on_step(self, step: Step) -> None:
         """Record one step; AgentError if its ``info`` lacks what Table 3 needs."""
@@ -126,12 +124,6 @@ class StatisticsRecorder:
                 states_seen=int(info["states_seen"]),
             )
         )
-
-    def on_episode_end(self, episode: Episode) -> None:
-        """Do nothing."""
-
-    def on_training_end(self) -> None:
-        """Do nothing."""
 
     def statistics(self) -> RunStatistics:
         """Return the statistics of all steps so far; AgentError if there are none."""

@@ -62,19 +62,16 @@ class DynaQ(DiscreteLearner):
     Dynamics are assumed deterministic, as they are with a fixed generation seed. Otherwise the
     values follow the last outcome and do not converge.
 
-    In a search only new states cost an image. Three rules select among untried actions, each
-    measured on the base world (480 states) over 40 goals and 3 seeds, in the median number of
-    distinct states visited until the goal:
+    In a search only new states cost an image. Three rules select among untried actions (what each
+    is worth: ``docs/learners.md``):
 
     - An untried action in s has the initial value (r(s) + ``optimism``) / (1 - gamma), with r(s)
       the reward for arriving in s: neighbours of a good state may be better (the paper's semantic
-      locality, §3). This takes 130 states; the same optimistic value everywhere, as in R-max
-      (Brafman & Tennenholtz 2002), takes 230.
+      locality, §3). R-max (Brafman & Tennenholtz 2002) has the same value everywhere.
     - Among equal values, the last action is repeated (temporally extended exploration, Dabney et
-      al. 2021): 50 states.
+      al. 2021).
     - If the last action decreased the reward when last tried for the first time in a state, the
-      action with the largest such change is taken instead: 25 states, and 28 over 100 held-out
-      goals.
+      action with the largest such change is taken instead.
 
     A state where an episode begins is assumed to have the highest reward so far, at least 0. With
     ``optimism`` of at least the range of rewards, 0 included, all initial values are upper bounds,

@@ -86,22 +86,7 @@ class FactoredUCB(DiscreteLearner):
     assumed deterministic: then it visits every reachable state until no bound is higher. Otherwise
     it keeps the last outcome and the first reward without averaging, and does not converge.
 
-    Distinct states visited until the goal, starting states included, with ``multi_semantic`` on the
-    stored worlds (mean, median, 95th percentile, maximum; 150 random goals): 11.8, 12, 18, 27 on
-    the base world of 480 states; 14.6, 14, 23, 29 on the extended one of 4,320; 47, 42, 90, 110
-    among 10^6 states of which 11 % are misread. Trying the values of one axis after the other, each
-    once, takes 11.6 on average on the base world. Means on 100 other goals (base,
-    extended, 10^6):
-
-    - the defaults: 12.7, 15.2, 47
-    - without the assumption that two directions are opposite: 13.6, 16.8, 44 (nor do the next
-      three rows have it)
-    - ``confidence`` 0: 17.0, 21.3, 70; 1: 14.0, 18.4, 53
-    - ``noise`` 0.03: 13.6, 16.8, 47; 0.3: 14.0, 17.9, 44
-    - without the lower limit at an axis's median: 13.6, 16.8, 45; maximum 29, 35, 251 instead of
-      25, 29, 121
-    - posterior sampling (Thompson) instead of bounds, with known actions, 60 goals: 18 and 22
-      instead of 12 and 15 on base and extended
+    Variants and what each takes are in ``docs/learners.md``.
 
     Args:
         observation_space: Discrete or MultiDiscrete; its components are the axes.

@@ -61,13 +61,7 @@ class LinearLearner(TemporalDifference):
 
     Exploration is directed: an action is valued by Q(s, a) plus ``bonus`` times the mean over axes
     of (1 + n)^-1/2, n the updates of the weight (an upper confidence bound as in S&B §2.7, with
-    the counts of features). Chosen by measurement, distinct states visited until the goal on the
-    base world of 480 states, 20 to 25 targets, gamma 0.5, alpha 1, means:
-
-    - upper bound, bonus 10: 66 (bonus 5: 91, bonus 20: 82); without epsilon 74
-    - optimistic initial value 6 = 3 / (1 - gamma), epsilon 0.05: 86
-    - Thompson sampling, weights drawn with deviation 2 (1 + n)^-1/2: 83 (1: 121, 5: 100)
-    - the upper bound with gamma 0.9 and its best bonus, 40: 95; with alpha 0.5: 83
+    the counts of features). ``docs/learners.md`` compares it with other ways.
 
     Args:
         observation_space: Discrete or MultiDiscrete; each component is an axis.

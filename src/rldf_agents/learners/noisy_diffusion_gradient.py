@@ -35,8 +35,7 @@ class NoisyDiffusionGradient(DiscreteLearner):
     maxima included. ``divergences`` counts ascents that end lower than they began (the paper:
     "fast divergence under post-goal training conditions"). After either follows a random walk of
     ``perturbation`` units. With 0, the paper's method, a plateau is measured again until the
-    episode ends. On the base world with ``multi_semantic``, 40 goals and 3 seeds, 0 reaches 80 %
-    within 2,000 steps; 1, 2, 4 and 8 reach all, with a median of about 100 distinct states.
+    episode ends (measured: ``docs/learners.md``).
 
     It learns from its steps which action moves which axis: it tries unknown actions and then
     probes from the new position. A Discrete observation is one axis. An axis that no action moves

@@ -10,15 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.model_files import ModelFiles
-from rldf_gym.model_loading import (
-    open_device,
-    state_without,
-    suppress_all_logs,
-    validate_device_name,
-)
-from rldf_gym.perception.pixels import centre_square, check_pictures, letterbox, squash, to_tensor
+from rldf_gym.model_loading import open_device, suppress_all_logs
+from rldf_gym.perception.picture_model import PictureModel
+from rldf_gym.perception.pixels import centre_square, letterbox, squash, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
-from rldf_gym.threads import check_not_forked
 
 if TYPE_CHECKING:
     import torch
@@ -26,10 +21,9 @@ if TYPE_CHECKING:
 _WEIGHTS_FILE = "open_clip_model.safetensors"
 _CONFIG_FILE = "open_clip_config.json"
 CLIP_FILES = (_CONFIG_FILE, _WEIGHTS_FILE)
-_BATCH = 64
 
 
-class OpenClip:
+class OpenClip(PictureModel):
     """Meets the `TextPictureModel` protocol; weights are loaded at the first look.
 
     Args:
@@ -42,14 +36,11 @@ class OpenClip:
         ModelError: unknown device.
     """
 
-    def __init__(self, path: Path | ModelFiles, device: str | None = None) -> None:
-        validate_device_name(device)
-        self._folder = path if isinstance(path, ModelFiles) else ModelFiles(path, CLIP_FILES)
-        self._device = device
+    batch = 64
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the loaded model: a copy loads its own."""
-        return state_without(self, "_loaded")
+    def __init__(self, path: Path | ModelFiles, device: str | None = None) -> None:
+        folder = path if isinstance(path, ModelFiles) else ModelFiles(path, CLIP_FILES)
+        super().__init__(folder, device)
 
     @property
     def vocabulary(self) -> Path | None:
@@ -57,11 +48,6 @@ class OpenClip:
         source = self._folder.source
         is_here = isinstance(source, Path) and (source / "vocab.json").is_file()
         return self._folder.path / "vocab.json" if is_here else None
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Sha256 hex of weights and configuration."""
-        return self._folder.content_hash()
 
     @functools.cached_property
     def logit_scale(self) -> float:
@@ -76,14 +62,9 @@ class OpenClip:
                 raise PerceptionError(f"{path} holds no logit_scale; {self._folder.remedy}")
             return math.exp(float(weights.get_tensor("logit_scale")))
 
-    def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
-        """Unit embedding of every picture; see `TextPictureModel`."""
-        check_not_forked()
-        check_pictures(pictures)
-        outputs: list[Output] = []
-        for start in range(0, len(pictures), _BATCH):
-            outputs += [{"embedding": row} for row in self._embed(pictures[start : start + _BATCH])]
-        return outputs
+    def _outputs(self, pictures: NDArray[np.uint8]) -> list[Output]:
+        """Return the unit embedding of each picture; see `TextPictureModel`."""
+        return [{"embedding": row} for row in self._embed(pictures)]
 
     def embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings float32 `[n, d]` of prompts `[n]`."""
@@ -91,9 +72,9 @@ class OpenClip:
 
         model, tokenizer, device = self._loaded
         batches: list[NDArray[np.float32]] = []
-        for start in range(0, len(prompts), _BATCH):
+        for start in range(0, len(prompts), self.batch):
             with torch.inference_mode():
-                tokens = tokenizer(list(prompts[start : start + _BATCH])).to(device)
+                tokens = tokenizer(list(prompts[start : start + self.batch])).to(device)
                 batches.append(model.encode_text(tokens, normalize=True).cpu().numpy())
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
 
@@ -115,9 +96,9 @@ class OpenClip:
             for name in layers
         ]
         try:
-            for start in range(0, len(pictures), _BATCH):
+            for start in range(0, len(pictures), self.batch):
                 maps.clear()
-                embeddings = self._embed(pictures[start : start + _BATCH])
+                embeddings = self._embed(pictures[start : start + self.batch])
                 parts = [part for x in maps for part in (x.mean((2, 3)), x.std((2, 3)))]
                 batches.append(np.hstack([*(part.cpu().numpy() for part in parts), embeddings]))
         finally:

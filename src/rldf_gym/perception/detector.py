@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_gym.model_loading import open_device, state_without, validate_device_name
-from rldf_gym.perception.pixels import Placement, check_pictures, letterbox, to_tensor
+from rldf_gym.model_loading import open_device
+from rldf_gym.perception.picture_model import PictureModel
+from rldf_gym.perception.pixels import Placement, letterbox, to_tensor
 from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
-from rldf_gym.threads import check_not_forked
 
 if TYPE_CHECKING:
     import torch
 
-_BATCH = 32
 _MAX_OBJECTS = 50
 _NMS_SECONDS_PER_PICTURE = 60.0
 """ultralytics drops pictures when suppression takes long; a slow machine must see the same."""
 
 
-class UltralyticsDetector:
+class UltralyticsDetector(PictureModel):
     """Meets the `DetectionModel` protocol; weights are loaded at the first look.
 
     Args:
@@ -36,9 +35,7 @@ class UltralyticsDetector:
     """
 
     def __init__(self, path: Path, device: str | None = None) -> None:
-        validate_device_name(device)
-        self._folder = model_folder(path)
-        self._device = device
+        super().__init__(model_folder(path), device)
         config = read_config(
             self._folder,
             {"class_names": list, "image_size": int, "confidence": float, "iou": float},
@@ -48,28 +45,11 @@ class UltralyticsDetector:
         self._image_size = int(config["image_size"])
         self._iou = float(config["iou"])
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the state without the loaded model: a copy loads its own."""
-        return state_without(self, "_network")
-
-    @functools.cached_property
-    def fingerprint(self) -> str:
-        """Sha256 hex of weights and configuration."""
-        return self._folder.content_hash()
-
-    def __call__(self, pictures: NDArray[np.uint8]) -> list[Output]:
-        """Objects in every picture, most confident first; see `DetectionModel`."""
-        check_not_forked()
-        check_pictures(pictures)
-        outputs: list[Output] = []
-        for start in range(0, len(pictures), _BATCH):
-            outputs += self._detect(pictures[start : start + _BATCH])
-        return outputs
-
-    def _detect(self, pictures: NDArray[np.uint8]) -> list[Output]:
+    def _outputs(self, pictures: NDArray[np.uint8]) -> list[Output]:
+        """Return the objects in each picture, the most confident first; see `DetectionModel`."""
         import torch
 
-        network, device = self._network
+        network, device = self._loaded
         from ultralytics.utils.nms import non_max_suppression
 
         with torch.inference_mode():
@@ -86,7 +66,7 @@ class UltralyticsDetector:
         return [_output(rows.cpu().numpy(), placement) for rows in found]
 
     @functools.cached_property
-    def _network(self) -> "tuple[Any, torch.device]":
+    def _loaded(self) -> "tuple[Any, torch.device]":
         device = open_device(self._device)
         return load_network(self._folder, "DetectionModel", device), device
 
