@@ -10,9 +10,9 @@ import functools
 import re
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -96,9 +96,12 @@ def _prompts() -> list[str]:
 @contextlib.contextmanager
 def _server() -> Iterator[str]:
     command = [sys.executable, "-u", "-m", "rldf_agents", "serve", "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process,
+        ThreadPoolExecutor(1) as reading,
+    ):
         assert process.stdout is not None
         lines = process.stdout
         try:
@@ -106,7 +109,7 @@ def _server() -> Iterator[str]:
             if found is None:
                 raise OSError("rldf serve did not start; run it by hand to see why")
             # The access log goes the same way: it must be read, or the server would stall.
-            threading.Thread(target=lambda: [None for _ in lines], daemon=True).start()
+            reading.submit(deque, lines, 0)
             yield found[0]
         finally:
             process.terminate()

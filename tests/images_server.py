@@ -27,7 +27,7 @@ def noise(prompt: str, seed: int) -> np.ndarray:
 
 @dataclass
 class NoiseGenerator:
-    """Draws noise; holds when told to, refuses what is "forbidden", fails at what is "broken"."""
+    """Draws noise; holds on request, rejects what is "forbidden", fails at what is "broken"."""
 
     name: str = "noise"
     fingerprint: str = "ab" * 32
@@ -35,11 +35,13 @@ class NoiseGenerator:
     batches: list[list[str]] = field(default_factory=list)
     threads: set[int] = field(default_factory=set)
     may_draw: threading.Event = field(default_factory=threading.Event)
+    begun: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self.may_draw.set()
 
     def __call__(self, prompts: Sequence[str], seeds: Sequence[int]) -> np.ndarray:
+        self.begun.set()
         self.may_draw.wait(300)
         self.batches.append(list(prompts))
         self.threads.add(threading.get_ident())

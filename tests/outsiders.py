@@ -5,6 +5,8 @@ import time
 import numpy as np
 from painted_world import PaintedGenerator, load_grammar, painted_perception
 
+from rldf_agents import RandomAgent
+
 GRAMMAR = load_grammar("base")
 
 
@@ -36,6 +38,31 @@ class Wanderer:
 
     def update(self, transition) -> None:
         """Learn nothing."""
+
+
+def failing_reward(readings, goal) -> np.ndarray:
+    return {}["colour"]
+
+
+class FailingLearner(RandomAgent):
+    """Divides by zero, in a function of its module."""
+
+    def select_action(self, observation, sub_env=0) -> np.ndarray:
+        return _share(0)
+
+
+class FailingGenerator(PaintedGenerator):
+    """Has no disk to write on."""
+
+    def __init__(self) -> None:
+        super().__init__(GRAMMAR)
+
+    def __call__(self, prompts, seeds) -> np.ndarray:
+        raise OSError("no disk")
+
+
+def _share(n: int) -> float:
+    return 1 / n
 
 
 class NoLearner:

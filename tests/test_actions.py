@@ -212,7 +212,7 @@ def test_a_flattened_environment_can_be_made_again_from_its_spec():
 
 
 @pytest.mark.parametrize("number", [-1, 8, 0.5, None])
-def test_a_number_without_an_action_is_refused(number):
+def test_a_number_without_an_action_is_rejected(number):
     env = FlattenAction(gym.make("RLDF-v0", **painted_arguments()))
     env.reset(seed=0)
     with pytest.raises(InvalidAction, match=r"Discrete\(8\)"):
@@ -243,7 +243,7 @@ def test_a_flattened_vector_environment_steps_by_number():
 
 
 @pytest.mark.parametrize("numbers", [[-1, 0], [0, 8], [0.5, 1.0], [0], 0, None], ids=str)
-def test_numbers_without_an_action_are_refused(numbers):
+def test_numbers_without_an_action_are_rejected(numbers):
     envs = VectorFlattenAction(gym.make_vec("RLDF-v0", 2, **painted_arguments()))
     envs.reset(seed=0)
     with pytest.raises(InvalidAction):

@@ -196,19 +196,19 @@ def test_a_band_at_one_point_is_the_interval_of_its_mean():
         ([[np.nan, 2.0]], 10, "inf for a run without arrival"),
     ],
 )
-def test_costs_that_mean_nothing_are_refused(costs, budget, message):
+def test_costs_that_mean_nothing_are_rejected(costs, budget, message):
     with pytest.raises(AgentError, match=message):
         search_cost(np.array(costs), budget)
     with pytest.raises(AgentError, match=message):
         success_curve(np.array(costs), budget)
 
 
-def test_targets_with_different_numbers_of_runs_are_refused():
+def test_targets_with_different_numbers_of_runs_are_rejected():
     with pytest.raises(AgentError, match=r"targets have \[1, 2\] runs"):
         costs_to_goal([[1, 2], [3]])
 
 
-def test_a_ratio_over_different_targets_is_refused():
+def test_a_ratio_over_different_targets_is_rejected():
     with pytest.raises(AgentError, match="2 and 1 targets"):
         cost_ratio(np.ones((2, 3)), np.ones((1, 3)), BUDGET)
 
@@ -216,6 +216,6 @@ def test_a_ratio_over_different_targets_is_refused():
 @pytest.mark.parametrize(
     ("field", "value"), [("n_resamples", 0), ("confidence", 1.0), ("seed", -1)]
 )
-def test_a_bootstrap_out_of_range_is_refused_by_name(field, value):
+def test_a_bootstrap_out_of_range_is_rejected_by_name(field, value):
     with pytest.raises(AgentError, match=f"{field} is {value}"):
         dataclasses.replace(Bootstrap(), **{field: value})

@@ -90,7 +90,7 @@ def test_more_matches_than_states_are_all_states(whole):
     assert len(whole.search(goal_of(GOAL), k=10_000)) == len(whole)
 
 
-def test_an_unknown_reward_is_refused(whole):
+def test_an_unknown_reward_is_rejected(whole):
     with pytest.raises(RewardError, match=r"fame.*multi_semantic"):
         whole.search(goal_of(GOAL), "fame")
 
@@ -121,11 +121,11 @@ def test_a_search_needs_no_generator_and_draws_nothing(tmp_path):
     assert Atlas(path).search(infer_goal(world, paint(world.grammar, GOAL)), k=1)
 
 
-def test_progress_is_told_state_by_state(tmp_path):
-    told = []
+def test_progress_is_reported_state_by_state(tmp_path):
+    seen = []
     world = painted_world()
-    Atlas.build(world, tmp_path / "a", sample=50, progress=lambda *counts: told.append(counts))
-    assert told == [(done, 50) for done in range(1, 51)]
+    Atlas.build(world, tmp_path / "a", sample=50, progress=lambda *counts: seen.append(counts))
+    assert seen == [(done, 50) for done in range(1, 51)]
 
 
 def test_a_build_holds_no_more_than_a_batch_of_embeddings_in_memory(tmp_path, monkeypatch):
@@ -169,13 +169,13 @@ class TestSample:
             assert match.reading.values.tolist() == match.state.tolist()
 
     @pytest.mark.parametrize("sample", [0, -1, 481])
-    def test_that_the_world_cannot_give_is_refused(self, tmp_path, sample):
+    def test_that_the_world_cannot_give_is_rejected(self, tmp_path, sample):
         with pytest.raises(AtlasError, match="give 1 to 480"):
             Atlas.build(painted_world(), tmp_path / "a", sample=sample)
 
 
 class TestFile:
-    def test_lies_by_the_store_unless_told_otherwise(self, tmp_path):
+    def test_is_beside_the_store_by_default(self, tmp_path):
         world = painted_world(store=Store.open(tmp_path / "store.sqlite"))
         atlas = Atlas.build(world)
         assert atlas.path == default_path(world)
@@ -211,18 +211,18 @@ class TestFile:
             Atlas.build(world, tmp_path / "atlas.safetensors", progress=stop)
         assert list(tmp_path.iterdir()) == []
 
-    def test_that_is_missing_is_told_with_the_command_that_makes_it(self, tmp_path):
+    def test_that_is_missing_is_reported_with_the_command_that_makes_it(self, tmp_path):
         with pytest.raises(AtlasError, match=r"no atlas .*rldf atlas build"):
             Atlas(tmp_path / "none.safetensors")
 
     @pytest.mark.parametrize("content", [b"", b"shopping list", bytes(1000)])
-    def test_that_is_no_atlas_is_refused(self, tmp_path, content):
+    def test_that_is_no_atlas_is_rejected(self, tmp_path, content):
         path = tmp_path / "atlas.safetensors"
         path.write_bytes(content)
         with pytest.raises(AtlasError, match="is no atlas, or is damaged"):
             Atlas(path)
 
-    def test_that_was_cut_short_is_refused(self, tmp_path, whole):
+    def test_that_was_cut_short_is_rejected(self, tmp_path, whole):
         path: Path = tmp_path / "atlas.safetensors"
         content = whole.path.read_bytes()
         path.write_bytes(content[: len(content) - 100])

@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 class Measuring:
-    """Measures cases, tells which, and is interrupted once if it is told when."""
+    """Measures cases, records which, and is interrupted once where the test wants it."""
 
     def __init__(self, interrupted_at: int | None = None) -> None:
         self.measured: list[dict] = []
@@ -126,7 +126,7 @@ def test_quick_results_and_partial_files_are_ignored_by_git():
     assert {"benchmarks/results/quick/", "benchmarks/results/*.partial*"} <= set(ignored)
 
 
-def test_two_cases_that_are_the_same_are_refused():
+def test_two_cases_that_are_the_same_are_rejected():
     with pytest.raises(ValueError, match="two cases are the same"):
         measure("trial", {}, [{"seed": 0}, {"seed": 0}], Measuring(), quick=False)
 
@@ -169,11 +169,11 @@ def test_an_unknown_name_is_answered_with_the_known_ones(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["nothing_of_that_name"])
     assert exit_.value.code == 2
-    told = capsys.readouterr().err
-    assert all(name in told for name in BENCHMARKS)
+    printed = capsys.readouterr().err
+    assert all(name in printed for name in BENCHMARKS)
 
 
-def test_a_report_of_what_was_never_measured_is_refused_in_one_line(capsys):
+def test_a_report_of_what_was_never_measured_is_rejected_in_one_line(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["classic", "--report"])
     assert exit_.value.code == 2
@@ -183,8 +183,8 @@ def test_a_report_of_what_was_never_measured_is_refused_in_one_line(capsys):
 def test_the_command_line_answers_before_anything_heavy_is_imported():
     program = "import sys, benchmarks.__main__; print({'gymnasium', 'torch'} & set(sys.modules))"
     root = Path(results.__file__).parents[1]
-    told = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=root)
-    assert told.strip() == "set()"
+    printed = subprocess.check_output([sys.executable, "-c", program], text=True, cwd=root)
+    assert printed.strip() == "set()"
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -36,22 +36,22 @@ def picture(tmp_path) -> Path:
 def run(capsys, *arguments) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
-    told = capsys.readouterr()
-    return ended.value.code, told.out, told.err
+    printed = capsys.readouterr()
+    return ended.value.code, printed.out, printed.err
 
 
 def refusal(capsys, *arguments) -> str:
     """The one line on stderr that a refused command leaves."""
-    status, _, told = run(capsys, *arguments)
+    status, _, printed = run(capsys, *arguments)
     assert status == 2
-    assert told.startswith("rldf: error: ")
-    assert told.count("\n") == 1
-    return told
+    assert printed.startswith("rldf: error: ")
+    assert printed.count("\n") == 1
+    return printed
 
 
 class TestBadInput:
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "printed"),
         [
             (["--learner", "dqn"], "unknown learner 'dqn'; known: dyna_q"),
             (["--reward", "fame"], "unknown reward 'fame'; known: multi_semantic, partial"),
@@ -80,14 +80,14 @@ class TestBadInput:
         ],
     )
     def test_in_an_option_is_one_line_and_leaves_nothing(
-        self, capsys, tmp_path, picture, options, told
+        self, capsys, tmp_path, picture, options, printed
     ):
         out = tmp_path / "out"
-        assert told in refusal(capsys, "search", picture, "--out", out, *options)
+        assert printed in refusal(capsys, "search", picture, "--out", out, *options)
         assert not out.exists()
 
     @pytest.mark.parametrize(
-        ("content", "told"),
+        ("content", "printed"),
         [
             (None, "does not exist"),
             (b"", "is empty"),
@@ -96,11 +96,11 @@ class TestBadInput:
         ],
         ids=["missing", "empty", "text", "truncated"],
     )
-    def test_for_a_picture_is_one_line_and_leaves_nothing(self, capsys, tmp_path, content, told):
+    def test_for_a_picture_is_one_line_and_leaves_nothing(self, capsys, tmp_path, content, printed):
         target = tmp_path / "target.png"
         if content is not None:
             target.write_bytes(content)
-        assert told in refusal(capsys, "search", target, "--out", tmp_path / "out")
+        assert printed in refusal(capsys, "search", target, "--out", tmp_path / "out")
         assert not (tmp_path / "out").exists()
 
     def test_for_an_address_or_a_phone_s_photograph_says_what_to_do(self, capsys, tmp_path):
@@ -120,9 +120,9 @@ class TestBadInput:
     def test_an_output_folder_with_something_in_it_is_left_alone(self, capsys, tmp_path, picture):
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "thesis.txt").write_text("mine")
-        told = refusal(capsys, "search", picture, "--out", tmp_path / "out")
-        assert "is not empty" in told
-        assert "--overwrite" in told
+        printed = refusal(capsys, "search", picture, "--out", tmp_path / "out")
+        assert "is not empty" in printed
+        assert "--overwrite" in printed
         assert [file.name for file in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
     def test_a_grammar_with_a_fault_is_one_line(self, capsys, tmp_path, picture):
@@ -133,23 +133,23 @@ class TestBadInput:
 
 @pytest.mark.parametrize("group", [(), ("store",), ("atlas",), ("grammar",)], ids=" ".join)
 def test_a_group_without_a_command_shows_its_commands_and_no_complaint(capsys, group):
-    status, told, complaint = run(capsys, *group)
+    status, printed, complaint = run(capsys, *group)
     assert status == 2
-    assert "Commands" in told + complaint
+    assert "Commands" in printed + complaint
     assert "rldf: error" not in complaint
 
 
 def test_version_is_the_package_s(capsys):
-    status, told, _ = run(capsys, "--version")
+    status, printed, _ = run(capsys, "--version")
     assert status == 0
-    assert told.strip() == f"rldf {importlib.metadata.version('rldf-gym')}"
+    assert printed.strip() == f"rldf {importlib.metadata.version('rldf-gym')}"
 
 
 def test_grammar_shows_its_axes(capsys):
-    status, told, _ = run(capsys, "grammar", "base")
+    status, printed, _ = run(capsys, "grammar", "base")
     assert status == 0
-    assert "480 states" in told
-    assert "banana, orange, apple" in told
+    assert "480 states" in printed
+    assert "banana, orange, apple" in printed
 
 
 def test_help_needs_no_model_library():
@@ -175,8 +175,8 @@ class TestInTheEmbeddedWorld:
     def test_a_search_leaves_its_result(self, capsys, tmp_path):
         out = tmp_path / "out"
         arguments = ["search", DEFAULT_TARGET, "--out", out, "--steps", 6, "--seed", 3]
-        status, told, _ = run(capsys, *arguments)
-        assert "was read as" in told
+        status, printed, _ = run(capsys, *arguments)
+        assert "was read as" in printed
         result = json.loads((out / "result.json").read_text())
         assert set(result) >= TABLE
         assert status == (0 if result["matched"] else 3)
@@ -197,7 +197,7 @@ class TestInTheEmbeddedWorld:
         assert second["generations"] == 0
         assert second["best_prompt"] == first["best_prompt"]
 
-    def test_set_replaces_settings_of_the_generator_and_is_told_in_the_command(
+    def test_set_replaces_settings_of_the_generator_and_is_part_of_the_command(
         self, capsys, tmp_path
     ):
         for out, settings in (("first", []), ("second", ["--set", "steps=2"])):
@@ -220,12 +220,12 @@ class TestInTheEmbeddedWorld:
                 if "step " in line:  # the first step was taken: from here on it can be stopped
                     break
             search.send_signal(signal.SIGINT)
-            _, told = search.communicate(timeout=600)
+            _, printed = search.communicate(timeout=600)
         finally:
             search.kill()
         assert search.returncode == 130
-        assert told.count("rldf: error: interrupted") == 1
-        assert "Traceback" not in told
-        assert "--resume" in told
+        assert printed.count("rldf: error: interrupted") == 1
+        assert "Traceback" not in printed
+        assert "--resume" in printed
         names = {file.name for file in out.iterdir()}
         assert names == {"learner.safetensors", "history.safetensors"}

@@ -47,7 +47,7 @@ def test_without_a_network_one_line_says_what_could_not_be_fetched(capsys):
     assert err.count("\n") == 1
 
 
-def test_an_unknown_name_is_refused_with_the_nearest(capsys):
+def test_an_unknown_name_is_rejected_with_the_nearest(capsys):
     status, _, err = run(capsys, "fetch", "sd-turboo")
     assert status == 2
     assert "did you mean 'sd-turbo'" in err

@@ -66,7 +66,10 @@ class TestPartsFromOutside:
             (["--learner", "nowhere.to.be:Found"], "No module named 'nowhere'"),
             (["--reward", "outsiders:nothing"], "has no attribute 'nothing'"),
             (["--reward", "outsiders:of_the_wrong_shape", *OWN], "of_the_wrong_shape"),
-            (["--generator", "outsiders:GRAMMAR"], "which is not a generator"),
+            (
+                ["--generator", "outsiders:GRAMMAR"],
+                "type Grammar, which is not a generator: a generator is an object with name,",
+            ),
             (["--perception", "outsiders:generator"], "which is not a perception"),
             (["--grammar", "math:pi"], "gives an object of type float, which is not a grammar"),
         ],
@@ -75,6 +78,30 @@ class TestPartsFromOutside:
         self, capsys, picture, options, reason
     ):
         assert reason in refusal(capsys, "search", picture, *options)
+
+    @pytest.mark.parametrize(
+        ("options", "reason"),
+        [
+            (["--reward", "outsiders:failing_reward"], "outsiders:failing_reward raised KeyError"),
+            (["--reward=outsiders:failing_reward"], "outsiders:failing_reward raised KeyError"),
+            (["--learner", "outsiders:FailingLearner"], "raised ZeroDivisionError: division by"),
+            (
+                ["--generator", "outsiders:FailingGenerator"],
+                "outsiders:FailingGenerator raised OSError: no disk",
+            ),
+        ],
+    )
+    def test_that_raise_are_one_line_with_their_name_and_the_error(
+        self, capsys, picture, options, reason
+    ):
+        assert reason in refusal(capsys, "search", picture, *OWN, *options)
+
+    def test_that_raise_show_where_with_a_traceback_on_request(self, capsys, picture):
+        arguments = [picture, *OWN, "--reward", "outsiders:failing_reward"]
+        status, _, errors = run(capsys, "--traceback", "search", *arguments)
+        assert status == 2
+        assert 'return {}["colour"]' in errors
+        assert errors.splitlines()[-1].startswith("rldf: error: outsiders:failing_reward raised")
 
     def test_are_found_in_the_current_folder(self, tmp_path):
         (tmp_path / "mine.py").write_text("GRAMMAR = 'base'\n")

@@ -72,9 +72,9 @@ def test_every_command_and_option_exists():
 
 
 @pytest.mark.slow
-def test_the_python_of_the_first_page_runs_from_top_to_bottom(tmp_path, monkeypatch):
+def test_the_python_of_the_first_page_runs_from_top_to_bottom(base_world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("RLDF_STORE", str(tmp_path / "store.sqlite"))
+    monkeypatch.setenv("RLDF_STORE", str(base_world))
     shutil.copy(DEFAULT_TARGET, "picture.png")
     names: dict[str, object] = {}
     for code in blocks(ROOT / "docs" / "start.md", "python"):

@@ -183,7 +183,7 @@ class TestDynaQ:
             assert sparse.action_values(place).tolist() == dense.action_values(state).tolist()
             assert loaded.action_values(place).tolist() == dense.action_values(state).tolist()
 
-    def test_a_reward_that_is_no_number_is_refused_and_not_learned(self):
+    def test_a_reward_that_is_no_number_is_rejected_and_not_learned(self):
         agent = DynaQ(CHAIN, TWO)
         with pytest.raises(AgentError, match="a reward of nan"):
             agent.update(step(0, LEFT, float("nan"), 1))
@@ -201,7 +201,7 @@ class TestDynaQ:
             ({"planning_updates": 0}, "planning_updates is 0"),
         ],
     )
-    def test_a_setting_out_of_range_is_refused(self, setting, message):
+    def test_a_setting_out_of_range_is_rejected(self, setting, message):
         with pytest.raises(AgentError, match=message):
             DynaQ(CHAIN, TWO, **setting)
 

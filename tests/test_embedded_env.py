@@ -177,7 +177,7 @@ def test_the_vector_environment_has_the_same_goal(env, store):
     envs.close()
 
 
-def test_a_grammar_with_words_that_were_never_learned_is_refused(tmp_path, store):
+def test_a_grammar_with_words_that_were_never_learned_is_rejected(tmp_path, store):
     file = tmp_path / "safari.lark"
     file.write_text('start: "a photo of one " noun\nnoun: "zebra" | "dog"\n')
     with pytest.raises(GenerationError, match="zebra"):

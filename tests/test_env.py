@@ -177,7 +177,7 @@ def test_an_episode_is_truncated_after_its_steps():
     assert [env.step([FREQUENCY, UP])[3] for _ in range(3)] == [False, False, True]
 
 
-def test_info_tells_what_is_read_and_how_far_the_goal_is(env):
+def test_info_holds_what_is_read_and_how_far_the_goal_is(env):
     _, info = env.reset(options={"state": [1, 5, 0, 1]})
     assert set(info) == {
         "prompt",
@@ -241,7 +241,7 @@ def test_a_list_of_frames_is_collected_by_gymnasium():
     assert len(env.render()) == 2
 
 
-def test_an_unknown_render_mode_is_refused_with_the_known_ones():
+def test_an_unknown_render_mode_is_rejected_with_the_known_ones():
     with (
         pytest.warns(UserWarning, match="not in the possible render_modes"),
         pytest.raises(UnsupportedMode, match="'depth'; known: rgb_array, ansi"),
@@ -277,7 +277,7 @@ def test_a_reset_can_set_another_target(env):
     ],
     ids=str,
 )
-def test_a_bad_reset_is_refused_and_changes_nothing(env, options, complaint):
+def test_a_bad_reset_is_rejected_and_changes_nothing(env, options, complaint):
     env.reset(seed=0, options={"state": [0, 0, 0, 0]})
     goal = env.unwrapped.goal
     with pytest.raises(RLDFError, match=complaint):
@@ -290,7 +290,7 @@ def test_a_bad_reset_is_refused_and_changes_nothing(env, options, complaint):
 
 
 @pytest.mark.parametrize("action", [[4, 0], [0, 2], [-1, 0], [0], 3, None, [0.0, 1.0]], ids=str)
-def test_an_action_outside_the_space_is_refused_and_changes_nothing(env, action):
+def test_an_action_outside_the_space_is_rejected_and_changes_nothing(env, action):
     env.reset(options={"state": [0, 0, 0, 0]})
     with pytest.raises(InvalidAction, match=r"MultiDiscrete\(\[4 2\]\)"):
         env.step(action)
@@ -339,7 +339,7 @@ def test_a_generator_that_fails_leaves_the_environment_where_it_was():
     ],
     ids=str,
 )
-def test_a_bad_argument_is_refused_with_what_would_do(arguments, error, complaint):
+def test_a_bad_argument_is_rejected_with_what_would_do(arguments, error, complaint):
     with pytest.raises(error, match=complaint):
         make(**arguments)
 

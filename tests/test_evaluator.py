@@ -36,7 +36,7 @@ def test_every_state_is_drawn_as_its_prompt_says_and_read_as_it_was_drawn(index)
     assert np.array_equal(world.picture(state), paint(world.grammar, state))
 
 
-def test_a_reading_tells_what_the_picture_shows_and_not_what_the_prompt_asked_for():
+def test_a_reading_holds_what_the_picture_shows_and_not_what_the_prompt_asked_for():
     world = painted_world(mistakes={"a photo of one dog and no people in park": CARS})
     assert world.readings([DOG])[0].values.tolist() == CARS
 
@@ -145,12 +145,12 @@ def test_a_picture_is_the_callers_own_to_change():
     assert np.array_equal(world.picture(DOG), paint(world.grammar, DOG))
 
 
-def test_a_state_outside_the_grammar_is_refused():
+def test_a_state_outside_the_grammar_is_rejected():
     with pytest.raises(GrammarError, match="noun"):
         painted_world().readings([[0, 10, 0, 0]])
 
 
-def test_words_that_the_generator_never_learned_are_refused_before_anything_is_drawn():
+def test_words_that_the_generator_never_learned_are_rejected_before_anything_is_drawn():
     grammar = load_grammar("base")
     generator = PaintedGenerator(grammar)
     generator.known_words = frozenset(("a", "photo", "of", "one", "many", "dog", "and"))
@@ -174,7 +174,7 @@ def test_an_evaluator_with_another_seed_shares_all_but_the_seed():
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "0"])
-def test_a_seed_that_no_generator_takes_is_refused(seed):
+def test_a_seed_that_no_generator_takes_is_rejected(seed):
     grammar = load_grammar("base")
     with pytest.raises(EvaluatorError, match="generation_seed"):
         StateEvaluator(
@@ -289,7 +289,7 @@ def test_lack_of_memory_that_torch_has_no_error_of_its_own_for_is_understood_too
     assert generator.tried == [16, 8, 8]
 
 
-def test_memory_that_does_not_suffice_for_one_picture_is_told():
+def test_memory_that_does_not_suffice_for_one_picture_is_reported():
     generator = Cramped("cramped-4", at_most=0)
     with pytest.raises(MemoryError):
         generator.world().readings([DOG])
@@ -388,7 +388,7 @@ def test_prefetch_is_off_unless_asked_for():
     assert (world.generations, world.counts.prefetched) == (1, 0)
 
 
-def test_an_unknown_prefetch_is_refused():
+def test_an_unknown_prefetch_is_rejected():
     grammar = load_grammar("base")
     with pytest.raises(EvaluatorError, match=r"everything.*known: None, 'neighbours'"):
         StateEvaluator(

@@ -158,7 +158,7 @@ class TestTheRewardModel:
 
 
 class TestTheEffectsOfActions:
-    def test_of_axis_and_direction_one_try_tells_all_the_other_direction_being_opposite(self):
+    def test_of_axis_and_direction_one_try_teaches_all_the_other_direction_being_opposite(self):
         effects = ActionEffects([4, 4, 4], [3, 2])
         effects.observe(3, (1, 1, 1), (1, 2, 1))
         assert [effects.predict((1, 1, 0), action) for action in range(6)] == [
@@ -294,7 +294,7 @@ class TestTheSearch:
             assert tuple(goal.tolist()) in env.seen
             assert len(env.seen) <= most
 
-    def test_where_the_reward_tells_nothing_it_looks_at_every_state(self):
+    def test_where_the_reward_is_flat_it_visits_every_state(self):
         class Silent(Clipped):
             def step(self, action):
                 observation, _, terminated, truncated, info = super().step(action)
@@ -406,17 +406,17 @@ class TestBadInput:
             ({"step_cost": float("inf")}, "step_cost is inf"),
         ],
     )
-    def test_a_setting_out_of_range_is_refused(self, setting, message):
+    def test_a_setting_out_of_range_is_rejected(self, setting, message):
         with pytest.raises(AgentError, match=message):
             FactoredUCB(LINE, TWO, **setting)
 
-    def test_a_reward_that_is_no_number_is_refused_and_not_learned(self):
+    def test_a_reward_that_is_no_number_is_rejected_and_not_learned(self):
         agent = FactoredUCB(LINE, TWO)
         with pytest.raises(AgentError, match="reward of nan"):
             agent.update(step(0, RIGHT, float("nan"), 1))
         assert np.concatenate(agent.effects()).tolist() == [0.0] * 5
 
-    def test_spaces_too_large_for_its_model_are_refused_with_their_size(self):
+    def test_spaces_too_large_for_its_model_are_rejected_with_their_size(self):
         with pytest.raises(AgentError, match=r"up to 5,000 values .* have 6,000"):
             FactoredUCB(spaces.MultiDiscrete([3000, 3000]), TWO)
         with pytest.raises(AgentError, match=r"up to 100,000 actions, these spaces have 177,147"):

@@ -52,7 +52,7 @@ def test_the_error_carries_the_pictures_that_were_drawn_and_a_placeholder():
     assert (refusal.value.pictures[1] == PLACEHOLDER_GREY).all()
 
 
-def test_nothing_is_read_in_a_refused_picture_and_the_others_of_its_batch_are_read():
+def test_nothing_is_read_in_a_rejected_picture_and_the_others_of_its_batch_are_read():
     world = squeamish_world()
     with pytest.warns(FailedImageWarning, match=REASON):
         readings = world.readings(AMONG_OTHERS)
@@ -85,7 +85,7 @@ def test_the_world_shows_a_grey_picture_and_says_why():
     assert world.unavailable(AMONG_OTHERS[0]) is None
 
 
-def test_a_refused_neighbour_does_not_stop_prefetching():
+def test_a_rejected_neighbour_does_not_stop_prefetching():
     world = squeamish_world(prefetch="neighbours")
     with pytest.warns(FailedImageWarning):
         world.readings(AMONG_OTHERS[:1])
@@ -104,7 +104,7 @@ def test_its_grey_picture_is_not_exported(tmp_path):
     assert maintenance.verify(tmp_path / "store.sqlite") == []
 
 
-def test_pruning_the_generator_forgets_the_refusal(tmp_path):
+def test_pruning_the_generator_forgets_the_rejection(tmp_path):
     path = tmp_path / "store.sqlite"
     world = squeamish_world(Store.open(path))
     with pytest.warns(FailedImageWarning):
@@ -115,7 +115,7 @@ def test_pruning_the_generator_forgets_the_refusal(tmp_path):
         squeamish_world(Store.open(path)).readings(AMONG_OTHERS)
 
 
-def test_a_generator_that_refused_everything_can_be_pruned(tmp_path):
+def test_a_generator_that_rejected_everything_can_be_pruned(tmp_path):
     path = tmp_path / "store.sqlite"
     world = squeamish_world(Store.open(path))
     with pytest.warns(FailedImageWarning):

@@ -62,9 +62,9 @@ def test_another_seed_of_the_goal_state_is_found_and_is_the_best_image():
     assert (result.best[0].picture == paint(GRAMMAR, GOAL)).all()
     assert result.states_seen_to_match == result.steps[-1].states_seen + 3
     assert result.generations == result.states_seen
-    told = result.to_json()
-    assert told["matched"]
-    assert told["best_generation_seed"] == 3
+    document = result.to_json()
+    assert document["matched"]
+    assert document["best_generation_seed"] == 3
 
 
 def test_a_state_beside_the_goal_state_may_match_as_well():

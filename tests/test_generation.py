@@ -182,7 +182,7 @@ def test_a_scheduler_may_replace_the_models_own(folder, generator):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"scheduler": "FastScheduler"}, "no scheduler 'FastScheduler'"),
         (
@@ -193,8 +193,8 @@ def test_a_scheduler_may_replace_the_models_own(folder, generator):
         ({"scheduler_options": {"use_karas_sigmas": True}}, r"no option use_karas_sigmas.*karras"),
     ],
 )
-def test_a_scheduler_or_an_option_of_it_that_does_not_exist_is_refused(folder, settings, told):
-    with pytest.raises(GenerationError, match=told):
+def test_a_scheduler_or_an_option_of_it_that_does_not_exist_is_rejected(folder, settings, message):
+    with pytest.raises(GenerationError, match=message):
         tiny(folder, **settings)([DOG], [0])
 
 
@@ -325,12 +325,12 @@ def test_a_missing_folder_is_named(tmp_path):
         _ = make_generator("embedded", repository=str(tmp_path)).fingerprint
 
 
-def test_an_unknown_generator_is_refused_with_the_known_ones():
+def test_an_unknown_generator_is_rejected_with_the_known_ones():
     with pytest.raises(GenerationError, match=r"'sd99'.*embedded, sd14"):
         make_generator("sd99")
 
 
-def test_an_unknown_setting_is_refused_with_the_known_ones():
+def test_an_unknown_setting_is_rejected_with_the_known_ones():
     with pytest.raises(GenerationError, match=r"step_count.*steps"):
         make_generator("embedded", step_count=4)
 
@@ -355,17 +355,17 @@ def test_an_unknown_setting_is_refused_with_the_known_ones():
         {"scheduler_options": ["use_karras_sigmas"]},
     ],
 )
-def test_a_setting_out_of_range_is_refused_by_name(setting):
+def test_a_setting_out_of_range_is_rejected_by_name(setting):
     with pytest.raises(GenerationError, match=next(iter(setting))):
         make_generator("embedded", **setting)
 
 
-def test_an_unknown_device_is_refused_with_the_known_ones():
+def test_an_unknown_device_is_rejected_with_the_known_ones():
     with pytest.raises(ModelError, match=r"'tpu'.*cpu, cuda, cuda:N, mps"):
         make_generator("embedded", "tpu")
 
 
-def test_a_device_that_the_machine_lacks_is_refused_when_it_is_needed(folder):
+def test_a_device_that_the_machine_lacks_is_rejected_when_it_is_needed(folder):
     far = make_generator("embedded", "cuda:99", repository=str(folder))
     with pytest.raises(ModelError, match="cuda:99"):
         far([DOG], [0])
@@ -380,18 +380,18 @@ def test_a_ready_generator_takes_no_settings(generator):
         make_generator(generator, steps=3)
 
 
-def test_what_is_no_generator_is_refused():
+def test_what_is_no_generator_is_rejected():
     with pytest.raises(GenerationError, match="no generator"):
         make_generator(42)
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, -1], [0, 2**63]])
-def test_bad_seeds_are_refused(generator, seeds):
+def test_bad_seeds_are_rejected(generator, seeds):
     with pytest.raises(GenerationError, match="seed"):
         generator([DOG, CAR], seeds)
 
 
-def test_a_prompt_with_unknown_words_is_refused_naming_them(generator):
+def test_a_prompt_with_unknown_words_is_rejected_naming_them(generator):
     with pytest.raises(GenerationError, match="'dragon', 'zebra'"):
         generator(["a photo of one zebra and one dragon"], [0])
 

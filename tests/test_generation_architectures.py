@@ -216,7 +216,7 @@ def test_pictures_of_nan_and_black_ones_are_unavailable(folders, tmp_path, value
     assert refusal.value.pictures.shape == (2, 16, 16, 3)
 
 
-def test_what_a_safety_checker_refuses_is_unavailable_and_the_rest_is_not(folders):
+def test_what_a_safety_checker_rejects_is_unavailable_and_the_rest_is_not(folders):
     generator = tiny(folders["sd1"])
     pipeline = generator._pipeline
 

@@ -142,7 +142,7 @@ def pickled(folder, tmp_path):
     return copy
 
 
-def test_pickled_weights_are_refused_naming_the_risk_and_the_flag(pickled):
+def test_pickled_weights_are_rejected_naming_the_risk_and_the_flag(pickled):
     with pytest.raises(GenerationError, match=r"unet/diffusion_pytorch_model\.bin") as refusal:
         make_generator(f"diffusers:{pickled}", "cpu", steps=1)([DOG], [0])
     assert "runs whatever code" in str(refusal.value)
@@ -156,7 +156,7 @@ def test_the_flag_accepts_them(pickled, folder):
     assert accepted.fingerprint != safe.fingerprint
 
 
-def test_pickles_that_nobody_loads_are_nothing_to_refuse(folder, tmp_path):
+def test_pickles_that_nobody_loads_are_nothing_to_reject(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "v1-4.ckpt").write_bytes(b"\x80")
     (copy / "checkpoint-500").mkdir()
@@ -190,7 +190,7 @@ def test_what_is_neither_a_folder_nor_a_repository_is_named():
         ("runwayml/some-model", "did you mean 'diffusers:runwayml/some-model'"),
     ],
 )
-def test_an_unknown_preset_is_refused_with_the_nearest_name(name, advice):
+def test_an_unknown_preset_is_rejected_with_the_nearest_name(name, advice):
     with pytest.raises(GenerationError, match=advice):
         make_generator(name)
 

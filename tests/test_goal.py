@@ -52,7 +52,7 @@ def test_axes_that_could_not_be_read_are_filled_and_named_as_guesses():
     assert "scene" not in message
 
 
-def test_the_confidence_of_a_guess_is_below_the_line_and_told():
+def test_the_confidence_of_a_guess_is_below_the_line_and_reported():
     world = painted_world()
     with pytest.warns(LowConfidenceWarning, match=r"scene = .* \(0\.12\)"):
         goal = infer_goal(world, paint(world.grammar, [1, 5, 1, -1]))
@@ -124,7 +124,7 @@ def test_a_pillow_image_is_taken_as_it_is():
     assert np.array_equal(load_picture(Image.fromarray(PICTURE)), PICTURE)
 
 
-def test_a_pillow_image_of_a_damaged_file_is_refused():
+def test_a_pillow_image_of_a_damaged_file_is_rejected():
     with pytest.raises(TargetError, match="the target cannot be read"):
         load_picture(Image.open(io.BytesIO(_truncated())))
 
@@ -173,7 +173,7 @@ def _dds_of_no_known_kind() -> bytes:
     ],
     ids=["empty", "text", "pdf", "truncated", "dds", "huge", "decompression bomb"],
 )
-def test_a_file_that_is_no_usable_picture_is_refused_by_name(tmp_path, content, complaint):
+def test_a_file_that_is_no_usable_picture_is_rejected_by_name(tmp_path, content, complaint):
     file = tmp_path / "target.png"
     file.write_bytes(content)
     with pytest.raises(TargetError, match=complaint) as refusal:
@@ -202,18 +202,18 @@ def test_a_folder_is_no_picture(tmp_path: Path):
     ],
     ids=["float", "two channels", "a batch", "a row", "no pixels"],
 )
-def test_an_array_that_is_no_picture_is_refused_with_its_shape(array):
+def test_an_array_that_is_no_picture_is_rejected_with_its_shape(array):
     with pytest.raises(TargetError) as refusal:
         load_picture(array)
     assert str(list(array.shape)) in str(refusal.value)
 
 
-def test_a_floating_point_image_is_refused():
+def test_a_floating_point_image_is_rejected():
     with pytest.raises(TargetError, match="floating-point"):
         load_picture(Image.new("F", (4, 4)))
 
 
 @pytest.mark.parametrize("target", [3, [1, 2], object()])
-def test_anything_else_is_refused_with_what_would_do(target):
+def test_anything_else_is_rejected_with_what_would_do(target):
     with pytest.raises(TargetError, match="give the path of a picture"):
         load_picture(target)

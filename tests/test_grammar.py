@@ -237,7 +237,7 @@ def test_an_axis_is_found_by_name(base):
     assert base.axis("density").values == ("no", "one", "many")
 
 
-def test_an_unknown_axis_is_refused_with_the_known_ones(base):
+def test_an_unknown_axis_is_rejected_with_the_known_ones(base):
     with pytest.raises(GrammarError, match=r"no axis 'weather'.*frequency, noun, density, scene"):
         base.axis("weather")
 
@@ -272,7 +272,7 @@ def test_states_are_numbered_with_the_last_axis_fastest(base):
 
 
 @pytest.mark.parametrize("number", [-1, 480, 1.0, "3", None])
-def test_a_number_that_is_no_states_is_refused(base, number):
+def test_a_number_that_is_no_states_is_rejected(base, number):
     with pytest.raises(GrammarError, match="number"):
         base.state(number)
 
@@ -293,7 +293,7 @@ def test_a_number_that_is_no_states_is_refused(base, number):
         (np.array([0, 2**63, 0, 0], dtype=np.uint64), "label 9223372036854775808 is outside"),
     ],
 )
-def test_a_bad_state_is_refused_by_name(base, state, complaint):
+def test_a_bad_state_is_rejected_by_name(base, state, complaint):
     for use in (base.validate, base.decode, base.index):
         with pytest.raises(GrammarError, match=complaint):
             use(state)
@@ -359,7 +359,7 @@ def test_blanks_between_the_words_of_a_prompt_may_be_wider(base):
         ("", "at its end it expects 'a photo of'"),
     ],
 )
-def test_a_prompt_outside_the_language_is_refused_where_it_leaves_it(base, prompt, complaint):
+def test_a_prompt_outside_the_language_is_rejected_where_it_leaves_it(base, prompt, complaint):
     with pytest.raises(GrammarError, match=complaint) as caught:
         base.encode(prompt)
     assert "grammar 'base'" in str(caught.value)
@@ -439,19 +439,19 @@ def test_a_folder_is_not_a_grammar(tmp_path: Path):
         load_grammar(tmp_path)
 
 
-def test_a_file_that_is_not_text_is_refused(tmp_path: Path):
+def test_a_file_that_is_not_text_is_rejected(tmp_path: Path):
     path = tmp_path / "picture.lark"
     path.write_bytes(b"\x89PNG\xff\xfe\x00")
     with pytest.raises(GrammarError, match="not UTF-8"):
         load_grammar(path)
 
 
-def test_a_path_that_no_file_can_have_is_refused():
+def test_a_path_that_no_file_can_have_is_rejected():
     with pytest.raises(GrammarError, match="cannot be read"):
         load_grammar("nul\0byte.lark")
 
 
-def test_something_that_is_no_grammar_at_all_is_refused():
+def test_something_that_is_no_grammar_at_all_is_rejected():
     with pytest.raises(GrammarError, match="a name, a path or a Grammar, not int"):
         load_grammar(7)
 

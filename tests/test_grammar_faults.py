@@ -184,7 +184,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_faulty_grammar_is_refused_with_its_rule_and_line(fault):
+def test_a_faulty_grammar_is_rejected_with_its_rule_and_line(fault):
     source, expected = FAULTS[fault]
     with pytest.raises(GrammarError) as caught:
         compile_grammar(source, "mine")

@@ -66,12 +66,12 @@ def test_the_report_stays_in_its_ranges_for_any_embeddings(n_values, d, seed):
     "embeddings",
     [[], [1.0, 2.0], np.zeros((0, 3)), [[0.0, 0.0], [1.0, 0.0]], [[np.nan, 1.0], [1.0, 0.0]]],
 )
-def test_embeddings_without_a_direction_are_refused(embeddings):
+def test_embeddings_without_a_direction_are_rejected(embeddings):
     with pytest.raises(GrammarError, match="embeddings"):
         text_locality(embeddings)
 
 
 @pytest.mark.parametrize("order", [[0, 1], [0, 1, 1], [1, 2, 3], [[0, 1, 2]], [0.0, 1.5, 2.0]])
-def test_an_order_that_is_no_permutation_is_refused(order):
+def test_an_order_that_is_no_permutation_is_rejected(order):
     with pytest.raises(GrammarError, match="each label 0 to 2 once"):
         text_locality(np.eye(3), order)

@@ -96,7 +96,7 @@ def prompts_of(sentence: list[Place], separator: str) -> dict[tuple[int, ...], s
 
 @unhurried
 @given(sentences, separators)
-def test_a_grammar_is_refused_exactly_when_two_states_share_a_prompt(sentence, separator):
+def test_a_grammar_is_rejected_exactly_when_two_states_share_a_prompt(sentence, separator):
     prompts = prompts_of(sentence, separator)
     assume(len(prompts) > 1)
     source = source_of(sentence, separator)

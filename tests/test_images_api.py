@@ -133,7 +133,7 @@ class TestRefusals:
             asking(script)(["a dog"], [0])
         assert "black" in raised.value.reasons[0]
 
-    def test_an_environment_goes_on_where_pictures_are_refused(self):
+    def test_an_environment_goes_on_where_pictures_are_rejected(self):
         grammar = load_grammar("base")
         with scripted(RUDE, drawn(paint(grammar, (0, 1, 0, 0)))) as script:
             env = gym.make(
@@ -153,7 +153,7 @@ class TestRefusals:
 
 class TestFailures:
     @pytest.mark.parametrize(
-        ("answer", "told"),
+        ("answer", "message"),
         [
             (refused(401, "Incorrect API key provided"), "rejects the key; OPENAI_API_KEY must"),
             (refused(404, "no such model"), "has no model 'dall-e-2'"),
@@ -171,19 +171,19 @@ class TestFailures:
             (Answer(200, "<html>a login page</html>"), NO_IMAGE),
         ],
     )
-    def test_is_one_clear_error(self, answer, told):
+    def test_is_one_clear_error(self, answer, message):
         with scripted(answer) as script, pytest.raises(GenerationError) as raised:
             asking(script)(["a dog"], [0])
-        assert told in str(raised.value)
+        assert message in str(raised.value)
         assert "openai:dall-e-2" in str(raised.value)
 
-    def test_of_the_wrong_size_is_told(self):
+    def test_of_the_wrong_size_is_reported(self):
         with scripted(drawn()) as script:
             generator = asking(script, size="512x512")
             with pytest.raises(GenerationError, match="requested 512x512, the server sent 48x32"):
                 generator(["a dog"], [0])
 
-    def test_of_several_sizes_where_none_was_asked_for_is_told(self):
+    def test_of_several_sizes_where_none_was_asked_for_is_reported(self):
         several = pytest.raises(GenerationError, match="several sizes")
         with scripted(drawn(), drawn(PICTURE[:16])) as script, several:
             asking(script, concurrency=1)(["a dog", "a cat"], [0, 0])
@@ -295,7 +295,7 @@ class TestSecrets:
         assert not [text for text in shown if KEY in text]
 
     @pytest.mark.parametrize("key", ["sk-very\nsecret", "sk-very secret", "sk-véry-secret"])
-    def test_a_key_that_cannot_be_sent_is_refused_and_not_repeated(self, monkeypatch, key):
+    def test_a_key_that_cannot_be_sent_is_rejected_and_not_repeated(self, monkeypatch, key):
         monkeypatch.setenv("OPENAI_API_KEY", key)
         with (
             scripted(drawn()) as script,
@@ -321,7 +321,7 @@ class TestSecrets:
         assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
     @pytest.mark.parametrize("secret", ["http://me:pass@h/v1", "http://h/v1?key=pass"])
-    def test_an_address_with_a_secret_is_refused_and_not_repeated(self, secret):
+    def test_an_address_with_a_secret_is_rejected_and_not_repeated(self, secret):
         with pytest.raises(GenerationError, match="OPENAI_API_KEY") as raised:
             make_generator("openai:m", base_url=secret)
         assert "pass" not in str(raised.value)
@@ -339,7 +339,7 @@ class TestSecrets:
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"base_url": "127.0.0.1:8000"}, "base_url"),
         ({"base_url": "ftp://host/v1"}, "base_url"),
@@ -357,10 +357,10 @@ class TestSecrets:
         ({"steps": 10}, "unknown setting steps"),
     ],
 )
-def test_bad_settings_are_named(settings, told):
+def test_bad_settings_are_named(settings, message):
     with pytest.raises(GenerationError) as raised:
         make_generator("openai:m", **settings)
-    assert told in str(raised.value)
+    assert message in str(raised.value)
     assert KEY not in str(raised.value)
 
 

@@ -182,20 +182,20 @@ class TestSpaces:
         for deterministic in (True, False):
             assert env.action_space.contains(agent.predict(observation, deterministic)[0])
 
-    def test_boxes_are_refused_by_name(self, learner):
+    def test_boxes_are_rejected_by_name(self, learner):
         box, four = spaces.Box(0.0, 1.0, (2,)), spaces.Discrete(4)
         with pytest.raises(AgentError, match=r"observation space is Box.*Discrete"):
             learner(box, four)
         with pytest.raises(AgentError, match="action space is Box"):
             learner(four, box)
 
-    def test_an_environment_with_other_spaces_is_refused(self, learner):
+    def test_an_environment_with_other_spaces_is_rejected(self, learner):
         agent = fresh(learner, "FrozenLake-v1")
         for env in (make(CLIFF_WALKING), make_vector(CLIFF_WALKING)):
             with pytest.raises(AgentError, match=r"Discrete\(16\), the environment has Discrete"):
                 agent.learn(env, 10, seed=0)
 
-    def test_a_file_made_for_other_spaces_is_refused_and_the_difference_named(
+    def test_a_file_made_for_other_spaces_is_rejected_and_the_difference_named(
         self, learner, tmp_path
     ):
         path = fresh(learner, "FrozenLake-v1").save(tmp_path / "agent")

@@ -91,7 +91,7 @@ class TestSpaces:
         assert index.value(10**18 - 1).tolist() == last.tolist()
         assert index.indices(np.stack([last, last])).tolist() == [10**18 - 1] * 2
 
-    def test_numbers_with_a_fraction_are_refused(self):
+    def test_numbers_with_a_fraction_are_rejected(self):
         index = SpaceIndex(spaces.MultiDiscrete([2, 2]), "observation")
         with pytest.raises(AgentError, match="is not in the space"):
             index.index(np.array([0.5, 1.0]))
@@ -108,11 +108,11 @@ class TestSpaces:
         assert index.index(np.array([1, 0])) == 2
 
     @pytest.mark.parametrize("label", [np.array([2, 0]), np.array([0, -1]), np.array([0])])
-    def test_a_label_outside_the_space_is_refused(self, label):
+    def test_a_label_outside_the_space_is_rejected(self, label):
         with pytest.raises(AgentError, match=r"observation .* is not in the space"):
             SpaceIndex(spaces.MultiDiscrete([2, 2]), "observation").index(label)
 
-    def test_more_states_than_can_be_numbered_are_refused(self):
+    def test_more_states_than_can_be_numbered_are_rejected(self):
         with pytest.raises(AgentError, match=r"has 1\.0e\+20 elements"):
             QLearning(spaces.MultiDiscrete([10] * 20), TWO)
 
@@ -222,7 +222,7 @@ class TestTemporalDifference:
         assert {int(agent.select_action(0)) for _ in range(50)} == {1}
 
     @pytest.mark.parametrize("learner", TEMPORAL_DIFFERENCE)
-    def test_a_reward_that_is_no_number_is_refused_and_not_learned(self, learner):
+    def test_a_reward_that_is_no_number_is_rejected_and_not_learned(self, learner):
         agent = learner(FOUR, TWO)
         with pytest.raises(AgentError, match="reward of nan"):
             agent.update(step(0, 0, float("nan"), 1, terminated=True))
@@ -239,7 +239,7 @@ class TestTemporalDifference:
             ({"initial_value": float("inf")}, "initial value is inf"),
         ],
     )
-    def test_a_setting_out_of_range_is_refused(self, learner, setting, message):
+    def test_a_setting_out_of_range_is_rejected(self, learner, setting, message):
         with pytest.raises(AgentError, match=message):
             learner(FOUR, TWO, **setting)
 
@@ -297,7 +297,7 @@ class TestRandomAgent:
 
 
 class TestTable:
-    def test_too_many_actions_are_refused(self):
+    def test_too_many_actions_are_rejected(self):
         with pytest.raises(AgentError, match=r"takes up to 1,000,000 actions.*43,046,721"):
             QLearning(FOUR, spaces.MultiDiscrete([3] * 16))
 
@@ -378,7 +378,7 @@ class TestSaving:
         assert safetensors.numpy.load_file(path)["_weights"].tolist() == [[5.0, 5.0]] * 4
         assert [file.name for file in path.parent.iterdir()] == [path.name]
 
-    def test_a_file_of_another_learner_is_refused(self, tmp_path):
+    def test_a_file_of_another_learner_is_rejected(self, tmp_path):
         path = SARSA(FOUR, TWO).save(tmp_path / "agent")
         with pytest.raises(AgentError, match="holds a sarsa learner"):
             QLearning.load(path)
@@ -388,19 +388,19 @@ class TestSaving:
             QLearning.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize("keep", [0, 7, 100, -8])
-    def test_a_damaged_file_is_refused(self, tmp_path, keep):
+    def test_a_damaged_file_is_rejected(self, tmp_path, keep):
         path = QLearning(FOUR, TWO).save(tmp_path / "agent")
         path.write_bytes(path.read_bytes()[:keep])
         with pytest.raises(AgentError, match="damaged or is not a saved learner"):
             QLearning.load(path)
 
-    def test_a_file_of_another_format_is_refused_and_both_are_named(self, tmp_path):
+    def test_a_file_of_another_format_is_rejected_and_both_are_named(self, tmp_path):
         path = QLearning(FOUR, TWO).save(tmp_path / "agent")
         path.write_bytes(path.read_bytes().replace(b'\\"version\\": 4', b'\\"version\\": 7'))
         with pytest.raises(AgentError, match="has format 7, this version reads 4"):
             QLearning.load(path)
 
-    def test_another_safetensors_file_is_refused(self, tmp_path):
+    def test_another_safetensors_file_is_rejected(self, tmp_path):
         path = tmp_path / "weights.safetensors"
         safetensors.numpy.save_file({"values": np.zeros((4, 2))}, path)
         with pytest.raises(AgentError, match="is not a saved learner"):
@@ -421,7 +421,7 @@ class TestSaving:
         assert path.read_bytes() == before
         assert list(tmp_path.iterdir()) == [path]
 
-    def test_a_schedule_that_cannot_be_saved_is_refused(self, tmp_path):
+    def test_a_schedule_that_cannot_be_saved_is_rejected(self, tmp_path):
         agent = QLearning(FOUR, TWO, epsilon=lambda timestep: 0.1)
         with pytest.raises(AgentError, match="cannot be saved"):
             agent.save(tmp_path / "agent")

@@ -86,7 +86,7 @@ class TestFeatures:
         agent = learner(spaces.MultiDiscrete([10] * 6), spaces.MultiDiscrete([6, 2]))
         assert agent.save(tmp_path / "agent").stat().st_size < 30_000
 
-    def test_more_weights_than_fit_are_refused_with_their_size(self, learner):
+    def test_more_weights_than_fit_are_rejected_with_their_size(self, learner):
         with pytest.raises(AgentError, match=r"up to 100,000,000 weights.*1,000,000,000"):
             learner(spaces.Discrete(10**7), spaces.Discrete(100))
 
@@ -144,9 +144,11 @@ class TestTargets:
         random = np.random.default_rng(0)
         for _ in range(500):
             state, action, following = random.integers(16), random.integers(4), random.integers(16)
-            told = step(state, action, random.random(), following, terminated=random.random() < 0.1)
-            linear.update(told)
-            table.update(told)
+            transition = step(
+                state, action, random.random(), following, terminated=random.random() < 0.1
+            )
+            linear.update(transition)
+            table.update(transition)
         for state in range(16):
             assert linear.action_values(state) == pytest.approx(table.action_values(state))
 
@@ -225,11 +227,11 @@ class TestBadInput:
             ({"bonus": -1.0}, r"bonus is -1\.0"),
         ],
     )
-    def test_a_setting_out_of_range_is_refused(self, learner, setting, message):
+    def test_a_setting_out_of_range_is_rejected(self, learner, setting, message):
         with pytest.raises(AgentError, match=message):
             learner(FOUR, TWO, **setting)
 
-    def test_a_reward_that_is_no_number_is_refused_and_not_learned(self, learner):
+    def test_a_reward_that_is_no_number_is_rejected_and_not_learned(self, learner):
         agent = learner(FOUR, TWO)
         with pytest.raises(AgentError, match="reward of nan"):
             agent.update(step(0, 0, float("nan"), 1, terminated=True))

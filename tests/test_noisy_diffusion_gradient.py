@@ -243,7 +243,7 @@ class TestFailures:
         train(agent, env, 2_000, seed=0)
         assert agent.progress.timesteps == 2_000
 
-    def test_feedback_that_is_no_number_is_refused(self):
+    def test_feedback_that_is_no_number_is_rejected(self):
         agent = NoisyDiffusionGradient(spaces.Discrete(4), spaces.Discrete(2))
         with pytest.raises(AgentError, match="a reward of nan"):
             agent.update(Transition(0, 0, float("nan"), 1, False, False))
@@ -257,7 +257,7 @@ class TestFailures:
             ({"perturbation": -1}, "perturbation is -1"),
         ],
     )
-    def test_a_setting_out_of_range_is_refused(self, setting, message):
+    def test_a_setting_out_of_range_is_rejected(self, setting, message):
         with pytest.raises(AgentError, match=message):
             NoisyDiffusionGradient(spaces.Discrete(4), spaces.Discrete(2), **setting)
 

@@ -178,7 +178,7 @@ def test_no_pictures_give_no_outputs(perception, model):
 @pytest.mark.parametrize(
     "wrong", [np.zeros((64, 64, 3), np.uint8), np.zeros((1, 64, 64, 3)), np.zeros((1, 8, 8, 4))]
 )
-def test_what_is_no_batch_of_rgb_pictures_is_refused(perception, model, wrong):
+def test_what_is_no_batch_of_rgb_pictures_is_rejected(perception, model, wrong):
     with pytest.raises(PerceptionError, match="uint8"):
         perception.models()[model](wrong)
 
@@ -246,7 +246,7 @@ def test_a_fingerprint_changes_with_the_weights(folder, tmp_path, model):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("damage", ["truncated", "missing", "text"])
-def test_damaged_or_missing_weights_are_named_with_the_mend(folder, tmp_path, model, damage):
+def test_damaged_or_missing_weights_are_named_with_the_fix(folder, tmp_path, model, damage):
     copy = shutil.copytree(folder, tmp_path / "copy")
     weights = weights_file(copy, model).with_suffix(".safetensors")
     if damage == "truncated":
@@ -272,7 +272,7 @@ def test_pickled_clip_weights_are_not_loaded(folder, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["detector", "scene_classifier"])
-def test_weights_of_another_architecture_are_refused(folder, tmp_path, model):
+def test_weights_of_another_architecture_are_rejected(folder, tmp_path, model):
     copy = shutil.copytree(folder, tmp_path / "copy")
     config = json.loads((copy / model / "config.json").read_text())
     config["architecture"]["nc"] += 1
@@ -299,12 +299,12 @@ def test_a_broken_configuration_file_is_named(folder, tmp_path):
         UltralyticsSceneClassifier(copy)
 
 
-def test_an_unknown_perception_is_refused_with_the_known_one():
+def test_an_unknown_perception_is_rejected_with_the_known_one():
     with pytest.raises(PerceptionError, match=r"'eyes'.*embedded"):
         make_perception("eyes")
 
 
-def test_an_unknown_device_is_refused_with_the_known_ones(folder):
+def test_an_unknown_device_is_rejected_with_the_known_ones(folder):
     with pytest.raises(ModelError, match="cpu, cuda, cuda:N, mps"):
         make_perception(folder, "tpu")
 
@@ -321,7 +321,7 @@ def test_a_folder_with_clip_alone_makes_a_perception_without_the_others(folder, 
     assert perception.scene_classifier is None
 
 
-def test_senses_tell_the_readers_what_the_models_know(perception):
+def test_the_specification_lists_what_the_models_know(perception):
     spec = perception.spec()
     assert spec.detector_classes == NOUNS
     assert spec.scene_classes == SCENES

@@ -100,7 +100,7 @@ class _Harmful:
 
 
 @pytest.mark.parametrize("hidden_in", ["model", "train_args"])
-def test_a_checkpoint_that_would_run_code_is_refused_without_running_it(
+def test_a_checkpoint_that_would_run_code_is_rejected_without_running_it(
     tmp_path, capsys, hidden_in
 ):
     import torch
@@ -123,7 +123,7 @@ class _Constructing:
         return self._call
 
 
-def test_a_checkpoint_that_has_a_module_load_another_file_is_refused(tmp_path, capsys):
+def test_a_checkpoint_that_has_a_module_load_another_file_is_rejected(tmp_path, capsys):
     import torch
 
     torch.save({"model": _Harmful("x")}, tmp_path / "inner.pt")
@@ -138,7 +138,7 @@ def test_a_checkpoint_that_has_a_module_load_another_file_is_refused(tmp_path, c
     assert "harm done" not in capsys.readouterr().out
 
 
-def test_a_checkpoint_that_constructs_modules_is_refused(tmp_path):
+def test_a_checkpoint_that_constructs_modules_is_rejected(tmp_path):
     import torch
 
     path = tmp_path / "constructing.pt"
@@ -171,7 +171,7 @@ def test_a_published_detector_is_converted_once(cache, checkpoint):
     assert UltralyticsDetector(folder, "cpu").class_names == NOUNS
 
 
-def test_another_file_than_the_published_one_is_refused(cache, checkpoint):
+def test_another_file_than_the_published_one_is_rejected(cache, checkpoint):
     put_into_cache(cache, "somebody/model", checkpoint)
     with pytest.raises(PerceptionError, match="not the file that was published"):
         PublishedDetector(on_the_hub(), "yolo.pt", "0" * 64).folder()
@@ -200,7 +200,7 @@ def test_every_preset_names_a_perception_that_exists():
     assert {preset.perception for preset in PRESETS.values()} <= set(PERCEPTIONS)
 
 
-def test_an_unknown_perception_is_refused_with_the_known_ones():
+def test_an_unknown_perception_is_rejected_with_the_known_ones():
     with pytest.raises(PerceptionError, match=r"'yolo'.*embedded, photos, clip"):
         make_perception("yolo")
 

@@ -34,17 +34,17 @@ def test_a_failing_import_gives_its_reason_in_one_line(name, reason):
 
 
 def test_a_class_or_function_makes_the_object():
-    assert make_named("text", "builtins:str", lambda found: isinstance(found, str)) == ""
-    assert make_named("place", "os:getcwd", lambda found: isinstance(found, str))
+    assert make_named("text", "builtins:str", lambda found: isinstance(found, str), "a str") == ""
+    assert make_named("place", "os:getcwd", lambda found: isinstance(found, str), "a str")
 
 
 def test_a_call_that_fails_gives_its_reason():
     with pytest.raises(RLDFError, match="cannot make the number 'math:sqrt': TypeError: "):
-        make_named("number", "math:sqrt", lambda found: isinstance(found, int))
+        make_named("number", "math:sqrt", lambda found: isinstance(found, int), "an int")
 
 
 def test_an_object_of_another_kind_is_rejected():
     with pytest.raises(
-        RLDFError, match="'math:pi' gives an object of type float, which is not a text"
+        RLDFError, match=r"'math:pi' gives .* type float, which is not a text: a text is a str"
     ):
-        make_named("text", "math:pi", lambda found: isinstance(found, str))
+        make_named("text", "math:pi", lambda found: isinstance(found, str), "a str")

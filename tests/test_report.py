@@ -123,12 +123,12 @@ def test_the_index_links_every_report(result):
 
 
 def test_the_result_names_best_state_and_its_likeness(result):
-    told = result.to_json()
-    assert told["best_state"] == list(GOAL)
-    assert told["best_prompt"] == told["goal_prompt"]
-    assert told["clip_similarity"] == pytest.approx(1.0)
-    assert told["generations_to_goal"] == told["generations"] == told["states_seen"]
-    assert told["goal_confidence"]["scene"] == pytest.approx(1.0)
+    document = result.to_json()
+    assert document["best_state"] == list(GOAL)
+    assert document["best_prompt"] == document["goal_prompt"]
+    assert document["clip_similarity"] == pytest.approx(1.0)
+    assert document["generations_to_goal"] == document["generations"] == document["states_seen"]
+    assert document["goal_confidence"]["scene"] == pytest.approx(1.0)
 
 
 def test_the_trajectory_picture_has_the_target_beside_every_frame(result, tmp_path):

@@ -253,7 +253,7 @@ def test_a_reward_that_fails_later_leaves_the_environment_where_it_was():
     assert env.step([1, 0])[0].tolist() == [0, 7, 0, 0]
 
 
-def test_partial_semantic_is_refused_where_there_is_no_scene():
+def test_partial_semantic_is_rejected_where_there_is_no_scene():
     grammar = compile_grammar(
         'start: "a photo of " frequency " " noun " and " density " people"\n'
         'frequency: "one" | "many"\nnoun: "dog" | "car"\ndensity: "no" | "many"\n',

@@ -149,7 +149,7 @@ def test_starting_states_count_and_nothing_counts_after_the_goal(env):
     assert len(ledger.states) == 3
 
 
-def test_who_searches_is_told_no_info(env):
+def test_learners_receive_no_info(env):
     watched = Watched(env, Ledger(budget=10))
     assert watched.reset(seed=0)[1] == {}
     assert watched.step([0, 0])[4] == {}
@@ -263,8 +263,8 @@ def test_bars_are_judged_by_the_rows():
     missed = Measured(
         rows("base", q_learning=[40, 60, 80, None], random_search=[100] * 4), {"base": 480}
     )
-    told = [re.search(r"missed by ([\d.]+)", line) for line in verdicts(missed)]
-    assert [float(found.group(1)) for found in told] == [20.0, 40.0, 0.57]
+    message = [re.search(r"missed by ([\d.]+)", line) for line in verdicts(missed)]
+    assert [float(found.group(1)) for found in message] == [20.0, 40.0, 0.57]
 
 
 def test_a_bar_beyond_the_budget_is_not_judged():

@@ -112,12 +112,12 @@ def test_making_a_model_leaves_its_preset_as_it_was():
     assert PRESETS["qr_dqn"].arguments["policy_kwargs"] == before
 
 
-def test_an_unknown_model_is_refused_with_the_known_ones():
+def test_an_unknown_model_is_rejected_with_the_known_ones():
     with pytest.raises(AgentError, match="'sac'; known: dqn, qr_dqn, ppo, maskable_ppo, a2c"):
         make_model("sac", make_env())
 
 
-def test_vector_environments_that_sb3_cannot_take_are_refused_with_the_mend():
+def test_vector_environments_that_sb3_cannot_take_are_rejected_with_the_fix():
     with pytest.raises(AgentError, match=r"wrap it in rldf_agents\.sb3_vec_env\.SB3VecEnv"):
         make_model("ppo", gym.vector.SyncVectorEnv([make_env]))
     with pytest.raises(AgentError, match=r"dqn takes numbered actions.*FlattenAction"):
@@ -126,7 +126,7 @@ def test_vector_environments_that_sb3_cannot_take_are_refused_with_the_mend():
     assert make_model("dqn", flat).action_space == spaces.Discrete(8)
 
 
-def test_every_transition_is_told_as_the_environment_made_it():
+def test_every_transition_is_reported_as_the_environment_made_it():
     listener = Listener()
     model = make_model("dqn", make_env(), seed=0)
     model.learn(100, callback=CallbackBridge([listener]))
@@ -145,7 +145,7 @@ def test_every_transition_is_told_as_the_environment_made_it():
         assert step.timestep == number
 
 
-def test_episodes_are_told_with_length_return_and_end():
+def test_episodes_are_reported_with_length_return_and_end():
     listener = Listener()
     make_model("dqn", make_env(), seed=0).learn(100, callback=CallbackBridge([listener]))
     assert [episode.number for episode in listener.episodes] == list(range(len(listener.episodes)))
@@ -256,12 +256,12 @@ def test_the_progress_bar_of_sb3_runs_beside_the_bridge(capsys):
 
 
 @pytest.mark.parametrize("listener", [ProgressBar(), Checkpoint("learner.safetensors")])
-def test_callbacks_that_need_a_learner_of_ours_are_refused(listener):
+def test_callbacks_that_need_a_learner_of_ours_are_rejected(listener):
     with pytest.raises(AgentError, match=f"{type(listener).__name__} needs a learner"):
         CallbackBridge([listener])
 
 
-def test_a_model_whose_observations_are_no_labels_is_refused():
+def test_a_model_whose_observations_are_no_labels_is_rejected():
     model = DQN("MultiInputPolicy", _WithDictObservations(), learning_starts=1)
     with pytest.raises(AgentError, match=r"observations are Dict"):
         model.learn(2, callback=CallbackBridge([]))

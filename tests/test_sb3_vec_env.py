@@ -38,7 +38,7 @@ def make(num_envs: int = 3, **arguments) -> SB3VecEnv:
     return SB3VecEnv(make_gymnasium(num_envs, **arguments))
 
 
-def told(infos: list[dict]) -> list[dict]:
+def plain(infos: list[dict]) -> list[dict]:
     """What sub-environments do not share, in comparable form."""
     comparable = [{k: v for k, v in info.items() if k not in SHARED_COUNTERS} for info in infos]
     arrays = np.ndarray
@@ -68,8 +68,8 @@ def test_it_walks_as_sb3s_own_vectorization_does(arguments):
         for one, other in zip(result[:3], expected[:3], strict=True):
             assert one.dtype == other.dtype
             assert np.array_equal(one, other)
-        assert told(result[3]) == told(expected[3])
-        assert told(envs.reset_infos) == told(twins.reset_infos)
+        assert plain(result[3]) == plain(expected[3])
+        assert plain(envs.reset_infos) == plain(twins.reset_infos)
 
 
 def test_what_is_missing_is_drawn_in_one_batch():
@@ -116,7 +116,7 @@ def test_seeds_and_options_serve_one_reset():
     assert envs.reset().tolist() != [GOAL] * 3
 
 
-def test_options_for_each_are_refused_with_the_mend():
+def test_options_for_each_are_rejected_with_the_fix():
     with pytest.raises(AgentError, match=r"'state': states"):
         make(2).set_options([{"state": GOAL}, {}])
 
@@ -137,7 +137,7 @@ def test_what_is_shared_cannot_be_set_for_some():
         make(3).set_attr("stop_at", None, indices=[0])
 
 
-def test_methods_of_single_sub_environments_are_refused():
+def test_methods_of_single_sub_environments_are_rejected():
     with pytest.raises(AgentError, match="'hello'"):
         make(3).env_method("hello")
 
@@ -166,7 +166,7 @@ def test_it_renders_the_pictures_side_by_side():
 
 
 @pytest.mark.parametrize("mode", [AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED])
-def test_another_autoreset_mode_is_refused_with_the_mend(mode):
+def test_another_autoreset_mode_is_rejected_with_the_fix(mode):
     envs = gym.make_vec("RLDF-v0", 2, autoreset_mode=mode, **painted_arguments())
     with pytest.raises(AgentError, match="autoreset_mode='SameStep'"):
         SB3VecEnv(envs)

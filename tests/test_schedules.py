@@ -55,7 +55,7 @@ def test_visit_count_step_size_lies_in_its_range(omega, visits):
         (lambda: VisitCountStepSize(0.5), r"omega is 0\.5"),
     ],
 )
-def test_a_setting_out_of_range_is_refused_by_name_and_value(make, message):
+def test_a_setting_out_of_range_is_rejected_by_name_and_value(make, message):
     with pytest.raises(AgentError, match=message):
         make()
 
@@ -73,7 +73,7 @@ def test_a_saved_schedule_comes_back_equal(schedule):
     assert decode(encode(schedule)) == schedule
 
 
-def test_a_saved_schedule_of_another_version_is_refused():
+def test_a_saved_schedule_of_another_version_is_rejected():
     with pytest.raises(AgentError, match=r"CosineEpsilon .*is unknown to this version"):
         decode({"object": "CosineEpsilon", "start": 1.0})
 

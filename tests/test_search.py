@@ -171,7 +171,7 @@ class TestASearch:
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    ("setting", "value", "message"),
     [
         ("learner", "dqn", "unknown learner 'dqn'; known: .*q_learning"),
         ("steps", 0, "steps is 0: give a whole number of at least 1"),
@@ -184,13 +184,13 @@ class TestASearch:
         ("epsilon", 1.5, "epsilon is 1.5"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(setting, value, told):
-    with pytest.raises((AgentError, RLDFError), match=told):
+def test_a_setting_that_cannot_be_used_is_named(setting, value, message):
+    with pytest.raises((AgentError, RLDFError), match=message):
         painted(**{setting: value})
 
 
 @pytest.mark.parametrize("learner", ["random", "noisy_diffusion_gradient"])
-def test_epsilon_is_refused_for_a_learner_that_has_none(learner):
+def test_epsilon_is_rejected_for_a_learner_that_has_none(learner):
     with pytest.raises(AgentError, match=f"'{learner}' has no epsilon: leave it out"):
         painted(learner=learner, epsilon=0.1)
 
@@ -255,7 +255,7 @@ class TestTheHistory:
         History({"seed": 3}).save(tmp_path / HISTORY_FILE)
         assert load_history(tmp_path / HISTORY_FILE).steps == []
 
-    def test_that_is_damaged_is_refused(self, tmp_path):
+    def test_that_is_damaged_is_rejected(self, tmp_path):
         (tmp_path / HISTORY_FILE).write_bytes(b"not a history")
         with pytest.raises(AgentError, match="damaged"):
             load_history(tmp_path / HISTORY_FILE)
@@ -277,7 +277,7 @@ class TestTheOutputFolder:
         names = [folder.name.casefold() for folder in folders_for(pictures, Path("out"))]
         assert len({*names, "index.html"}) == 5
 
-    def test_that_holds_something_is_refused_and_left_alone(self, tmp_path, target):
+    def test_that_holds_something_is_rejected_and_left_alone(self, tmp_path, target):
         out = tmp_path / "out"
         out.mkdir()
         (out / "thesis.txt").write_text("mine")
@@ -296,7 +296,7 @@ class TestTheOutputFolder:
         assert {file.name for file in out.iterdir()} == {*FILES, "thesis.txt"}
         assert json.loads((out / "result.json").read_text())["reached"]
 
-    def test_that_is_a_file_is_refused(self, tmp_path, target):
+    def test_that_is_a_file_is_rejected(self, tmp_path, target):
         (tmp_path / "out").write_text("a file")
         with pytest.raises(AgentError, match="is a file"):
             search_into(tmp_path / "out", target)

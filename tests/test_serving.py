@@ -113,7 +113,7 @@ class TestPictures:
         assert kind == "data:image/png;base64"
         np.testing.assert_array_equal(from_base64(content), noise("a dog", 7))
 
-    def test_without_a_seed_differ_and_tell_theirs(self, url):
+    def test_without_a_seed_differ_and_report_theirs(self, url):
         replies = [post(url, prompt="a dog").json()["data"][0] for _ in range(2)]
         assert replies[0]["seed"] != replies[1]["seed"]
         for item in replies:
@@ -121,14 +121,14 @@ class TestPictures:
                 from_base64(item["b64_json"]), noise("a dog", item["seed"])
             )
 
-    def test_that_the_generator_refuses_are_unavailable_to_the_client(self, url):
+    def test_that_the_generator_rejects_are_unavailable_to_the_client(self, url):
         generator = make_generator("openai:noise", base_url=url)
         with pytest.raises(FailedImagesError) as raised:
             generator(["a dog", "a forbidden dog"], [0, 0])
         assert raised.value.reasons == {1: "too rude"}
         np.testing.assert_array_equal(raised.value.pictures[0], noise("a dog", 0))
 
-    def test_that_cannot_be_drawn_spoil_no_others_and_tell_nothing_of_the_machine(self, url):
+    def test_that_cannot_be_drawn_spoil_no_others_and_reveal_nothing_of_the_machine(self, url):
         with ThreadPoolExecutor() as threads:
             answers = list(
                 threads.map(lambda prompt: post(url, prompt=prompt), ["a dog", "a broken dog"])
@@ -159,7 +159,7 @@ class TestModels:
         assert [model.id for model in listed] == ["noise"]
         assert client(url).models.retrieve("noise").id == "noise"
 
-    def test_another_model_is_refused_by_name(self, url):
+    def test_another_model_is_rejected_by_name(self, url):
         generator = make_generator("openai:sd14", base_url=url)
         with pytest.raises(GenerationError, match="this server has 'noise'"):
             generator(["a dog"], [0])
@@ -190,7 +190,7 @@ class TestModels:
 
 class TestRequests:
     @pytest.mark.parametrize(
-        ("body", "param", "told"),
+        ("body", "param", "message"),
         [
             ({}, "prompt", "required"),
             ({"prompt": ""}, "prompt", "at least 1"),
@@ -210,15 +210,15 @@ class TestRequests:
             ({"prompt": "a dog", "negative_prompt": "x"}, "negative_prompt", "not permitted"),
         ],
     )
-    def test_bad_ones_are_refused_by_field_in_openais_form(self, url, body, param, told):
+    def test_bad_ones_are_rejected_by_field_in_openais_form(self, url, body, param, message):
         answer = post(url, **body)
         assert answer.status_code == 400
         error = answer.json()["error"]
         assert error["param"] == param
         assert error["type"] == "invalid_request_error"
-        assert told in error["message"]
+        assert message in error["message"]
 
-    def test_the_openai_client_understands_a_refusal(self, url):
+    def test_the_openai_client_understands_a_rejection(self, url):
         with pytest.raises(BadRequestError) as raised:
             client(url).images.generate(prompt="a dog", size="512x512")
         assert raised.value.param == "size"
@@ -247,11 +247,11 @@ class TestRequests:
         assert answer.headers["Allow"] == "POST"
         assert answer.json()["error"]["code"] == "method_not_allowed"
 
-    def test_a_large_body_is_refused_unread(self, url):
+    def test_a_large_body_is_rejected_unread(self, url):
         answer = httpx.post(f"{url}/images/generations", content=b"x" * (LARGEST_BODY + 1))
         assert answer.status_code == 413
 
-    def test_a_large_body_without_a_length_is_refused_too(self, url):
+    def test_a_large_body_without_a_length_is_rejected_too(self, url):
         parts = (b"x" * 1024 for _ in range(LARGEST_BODY // 1024 + 1))
         answer = httpx.post(f"{url}/images/generations", content=parts)
         assert answer.status_code == 413
@@ -315,22 +315,6 @@ class TestQueue:
         assert counted["rldf_full_batches_total"] == 2
         assert counted["rldf_batch_size_sum"] == 9
 
-    def test_clients_that_take_turns_with_the_model_come_to_share_batches(self):
-        generator = NoiseGenerator(seconds=0.02)
-        with served(generator, max_batch=16, max_wait=3.0) as url:
-            remote = make_generator("openai:noise", base_url=url, concurrency=4)
-            for turn in range(5):
-                remote([f"dog {turn} {place}" for place in range(4)], range(4))
-        assert [len(batch) for batch in generator.batches[-3:]] == [4, 4, 4]
-
-    def test_a_lone_client_does_not_wait_for_others(self):
-        with served(NoiseGenerator(), max_batch=16, max_wait=10.0) as url:
-            remote = make_generator("openai:noise", base_url=url)
-            start = time.perf_counter()
-            for seed in range(5):
-                remote(["a dog"], [seed])
-            assert time.perf_counter() - start < 50  # five waits
-
     def test_a_full_queue_turns_away_and_says_when_to_come_back(self):
         generator = NoiseGenerator()
         with served(generator, max_queue=2) as url, held(generator), ThreadPoolExecutor(2) as pool:
@@ -349,10 +333,12 @@ class TestQueue:
         generator = NoiseGenerator(seconds=0.5)
         with served(generator, max_queue=8, max_batch=1) as url, ThreadPoolExecutor(2) as pool:
             assert post(url, prompt="first").status_code == 200
-            pool.submit(post, url, prompt="second", n=8)
-            until(lambda: queued(url) >= 7)
-            answer = post(url, prompt="third", n=5)
-        assert 3 <= int(answer.headers["Retry-After"]) <= 8
+            with held(generator):
+                pool.submit(post, url, prompt="second", n=8)
+                until(lambda: queued(url) == 7)
+                answer = post(url, prompt="third", n=5)
+        # An image takes half a second at least.
+        assert 4 <= int(answer.headers["Retry-After"]) <= 60
 
     @pytest.mark.slow
     def test_64_clients_of_10_images_are_all_served_with_six_retries(self):
@@ -385,15 +371,15 @@ class TestQueue:
         assert ["gone"] not in generator.batches
 
     @pytest.mark.parametrize(
-        ("settings", "told"),
+        ("settings", "message"),
         [
             ({"max_batch": 0}, "max_batch is 0"),
             ({"max_wait": -1}, "max_wait is -1"),
             ({"max_queue": 0}, "max_queue is 0"),
         ],
     )
-    def test_bad_settings_are_named(self, settings, told):
-        with pytest.raises(ServingError, match=told):
+    def test_bad_settings_are_named(self, settings, message):
+        with pytest.raises(ServingError, match=message):
             QueueSettings(**settings)
 
 
@@ -426,7 +412,7 @@ class TestAccess:
     def test_this_machine_is_served_without(self, host):
         assert read_token(host) is None
 
-    def test_a_short_token_is_refused(self, monkeypatch):
+    def test_a_short_token_is_rejected(self, monkeypatch):
         monkeypatch.setenv("RLDF_SERVE_TOKEN", "1234")
         with pytest.raises(ServingError, match="at least 16") as raised:
             read_token("127.0.0.1")
@@ -435,22 +421,23 @@ class TestAccess:
 
 class TestCommand:
     @pytest.mark.parametrize(
-        ("options", "told"),
+        ("options", "message"),
         [
             (["--host", "0.0.0.0"], "RLDF_SERVE_TOKEN"),
             (["--host", "no.such.host.invalid"], "cannot listen on no.such.host.invalid"),
             (["--generator", "nothing"], "unknown generator"),
             (["--generator", "openai:x"], "served already"),
+            (["--generator", "outsiders:GRAMMAR"], "which is not a generator"),
             (["--max-batch", "0"], "--max-batch"),
         ],
     )
-    def test_refuses_in_one_line(self, capsys, monkeypatch, options, told):
+    def test_rejects_in_one_line(self, capsys, monkeypatch, options, message):
         monkeypatch.setenv("RLDF_SERVE_TOKEN", "" if "0.0.0.0" in options else TOKEN)
         with pytest.raises(SystemExit) as ended:
             main(["serve", *options])
         error = capsys.readouterr().err
         assert ended.value.code == 2
-        assert told in error
+        assert message in error
         assert error.count("\n") == 1
 
     def test_draws_for_other_processes_and_finishes_what_is_queued_before_it_ends(self, tmp_path):
@@ -517,45 +504,37 @@ class TestSearch:
 
 
 @pytest.mark.parametrize(
-    "seconds", [1, pytest.param(60, marks=pytest.mark.slow)], ids=["moments", "a_minute"]
+    "turns", [2, pytest.param(100, marks=pytest.mark.slow)], ids=["moments", "a_minute"]
 )
-def test_64_clients_get_what_they_ask_for_in_full_batches_and_bounded_memory(seconds):
+def test_64_clients_get_what_they_ask_for_and_memory_is_bounded(turns):
     generator = NoiseGenerator(seconds=0.01)
-    with served(generator, max_batch=16, max_wait=1.0) as url, ExitStack() as opened:
+    with served(generator, max_batch=16) as url, ExitStack() as opened:
         # One each: a client shared by threads may close a connection that another just took.
         http = [opened.enter_context(httpx.Client(timeout=300)) for _ in range(64)]
 
-        def draw(number: int) -> int:
-            n_drawn = 0
-            while time.perf_counter() < end:
-                prompt = f"dog {number} {n_drawn}"
+        def draw(number: int) -> None:
+            for turn in range(turns):
+                prompt = f"dog {number} {turn}"
                 body = {"prompt": prompt, "seed": number}
                 answer = http[number].post(f"{url}/images/generations", json=body)
                 picture = from_base64(answer.raise_for_status().json()["data"][0]["b64_json"])
                 np.testing.assert_array_equal(picture, noise(prompt, number))
-                n_drawn += 1
-            return n_drawn
 
-        end = time.perf_counter() + min(seconds, 3)
         with ThreadPoolExecutor(64) as clients:
-            warm = sum(clients.map(draw, range(64)))
-        before = metrics(url)
-        end = time.perf_counter() + seconds
-        with ThreadPoolExecutor(64) as clients:
-            drawn = sum(clients.map(draw, range(64)))
+            list(clients.map(draw, range(64)))
+            before = metrics(url)
+            list(clients.map(draw, range(64)))
         after = metrics(url)
-    assert after["rldf_pictures_total"] == warm + drawn
-    assert after['rldf_requests_total{path="/v1/images/generations",status="200"}'] == warm + drawn
-    batches = after["rldf_batch_size_count"] - before["rldf_batch_size_count"]
-    full = after["rldf_full_batches_total"] - before["rldf_full_batches_total"]
-    assert full / batches > 0.8
+    n_drawn = 2 * 64 * turns
+    assert after["rldf_pictures_total"] == after["rldf_batch_size_sum"] == n_drawn
+    assert after['rldf_requests_total{path="/v1/images/generations",status="200"}'] == n_drawn
     grown = after["process_resident_memory_bytes"] - before["process_resident_memory_bytes"]
     assert grown < 32 * 2**20
 
 
 @contextmanager
 def held(generator):
-    """While the context lasts, the generator draws only when it is told to."""
+    """While the context lasts, the generator draws only when the test lets it."""
     generator.may_draw.clear()
     try:
         yield

@@ -182,7 +182,8 @@ class TestTheCommand:
 
 
 @pytest.mark.slow
-def test_the_embedded_model_moves_weather_and_time_of_day(capsys):
+def test_the_embedded_model_moves_weather_and_time_of_day(capsys, embedded_store, monkeypatch):
+    monkeypatch.setenv("RLDF_STORE", str(embedded_store))
     arguments = ["--axis", "weather", "--axis", "time_of_day", "--out", "out", "--json"]
     status, printed, _ = run(capsys, "slide", TARGETS / "009.webp", *arguments)
     assert status == 0

@@ -46,7 +46,7 @@ def test_arriving_in_the_first_step_of_the_next_episode_counts_again():
     assert run_statistics([record(0, episode=0), record(0, episode=1)]).times_reached == 2
 
 
-def test_arrivals_are_told_apart_where_sub_environments_take_turns():
+def test_arrivals_are_distinguished_where_sub_environments_take_turns():
     away, there = 1, 0
     steps = [(0, away), (1, there), (0, there), (1, there), (0, away), (1, away), (0, there)]
     records = [record(float(distance), episode=episode) for episode, distance in steps]
@@ -82,7 +82,7 @@ def test_a_run_without_steps_has_no_statistics():
         run_statistics([])
 
 
-def test_the_recorder_hears_every_step_of_a_run():
+def test_the_recorder_receives_every_step_of_a_run():
     env = SemanticGridworld(goal=(0, 4, 1, 3))
     recorder = StatisticsRecorder()
     agent = RandomAgent(env.observation_space, env.action_space)
@@ -92,7 +92,7 @@ def test_the_recorder_hears_every_step_of_a_run():
     assert 0 <= statistics.min_distance <= statistics.max_distance <= 1 + 9 + 2 + 7
 
 
-def test_an_environment_without_the_search_figures_is_refused_by_their_names():
+def test_an_environment_without_the_search_figures_is_rejected_by_their_names():
     class Bare(SemanticGridworld):
         def step(self, action):
             observation, reward, terminated, truncated, info = super().step(action)

@@ -114,12 +114,12 @@ def test_a_store_named_by_a_relative_path_is_the_same_file_wherever_one_goes(tmp
     assert np.array_equal(store.picture(KEY), PICTURE)
 
 
-def test_keys_tell_generators_prompts_and_seeds_apart():
+def test_keys_distinguish_generators_prompts_and_seeds():
     parts = [("g", "p", 0), ("g", "p", 1), ("g", "q", 0), ("h", "p", 0), ("gp", "", 0)]
     assert len({image_key(*each) for each in parts}) == len(parts)
 
 
-def test_keys_tell_pictures_of_equal_bytes_and_other_shape_apart():
+def test_keys_distinguish_pictures_of_equal_bytes_and_other_shape():
     assert pixels_key(PICTURE) != pixels_key(PICTURE.reshape(5, 4, 3))
 
 
@@ -252,7 +252,7 @@ def _store_of_the_future(file: Path) -> None:
     ],
     ids=["text", "binary", "other database", "truncated store", "no version", "later version"],
 )
-def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path, make, reason):
+def test_a_file_that_is_not_ours_is_rejected_and_left_alone(tmp_path, make, reason):
     file = tmp_path / "store.sqlite"
     make(file)
     before = file.read_bytes()
@@ -263,12 +263,12 @@ def test_a_file_that_is_not_ours_is_refused_and_left_alone(tmp_path, make, reaso
     assert file.read_bytes() == before
 
 
-def test_a_folder_is_refused(tmp_path):
+def test_a_folder_is_rejected(tmp_path):
     with pytest.raises(StoreError, match="folder"):
         Store.open(tmp_path)
 
 
-def test_a_damaged_picture_is_refused_by_name(path):
+def test_a_damaged_picture_is_rejected_by_name(path):
     store = Store.open(path)
     store.add_pictures("generator", {("a dog", 0): PICTURE})
     store.close()

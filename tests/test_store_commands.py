@@ -16,8 +16,8 @@ from rldf_gym.store import Store
 def run(capsys, *arguments) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
-    told = capsys.readouterr()
-    return ended.value.code, told.out, told.err
+    printed = capsys.readouterr()
+    return ended.value.code, printed.out, printed.err
 
 
 @pytest.fixture
@@ -43,30 +43,32 @@ def built(tmp_path_factory) -> Path:
 
 
 class TestStore:
-    def test_info_tells_what_is_in_it(self, capsys, store):
-        status, told, _ = run(capsys, "store", "info")
+    def test_info_shows_what_is_in_it(self, capsys, store):
+        status, printed, _ = run(capsys, "store", "info")
         assert status == 0
-        assert "pictures    abcdef" in told
-        assert str(store) in told.replace("\n", "")
+        assert "pictures    abcdef" in printed
+        assert str(store) in printed.replace("\n", "")
 
     def test_info_names_the_known_models_and_says_utc(self, capsys, built):
-        _, told, _ = run(capsys, "store", "info", "--store", built)
-        assert "last used (UTC)" in told
+        _, printed, _ = run(capsys, "store", "info", "--store", built)
+        assert "last used (UTC)" in printed
         for name in ("embedded", "embedded clip", "embedded detector"):
-            assert f"{name}  " in told
+            assert f"{name}  " in printed
 
     def test_salvage_copies_the_sound_rows(self, capsys, store, tmp_path):
-        status, told, _ = run(capsys, "store", "salvage", store, "--out", tmp_path / "new.sqlite")
+        status, printed, _ = run(
+            capsys, "store", "salvage", store, "--out", tmp_path / "new.sqlite"
+        )
         assert status == 0
-        assert "3 pictures, 0 outputs" in told
-        status, _, told = run(capsys, "store", "salvage", store, "--out", store)
+        assert "3 pictures, 0 outputs" in printed
+        status, _, printed = run(capsys, "store", "salvage", store, "--out", store)
         assert status == 2
-        assert "exists already" in told
+        assert "exists already" in printed
 
     def test_verify_of_a_sound_store_says_so(self, capsys, store):
-        status, told, _ = run(capsys, "store", "verify")
+        status, printed, _ = run(capsys, "store", "verify")
         assert status == 0
-        assert "all sound" in told
+        assert "all sound" in printed
 
     def test_verify_of_an_unsound_store_names_the_row_and_ends_with_1(self, capsys, store):
         connection = sqlite3.connect(store)
@@ -74,12 +76,12 @@ class TestStore:
         connection.commit()
         [(key,)] = connection.execute("SELECT key FROM pictures WHERE seed = 1")
         connection.close()
-        status, told, _ = run(capsys, "store", "verify")
+        status, printed, _ = run(capsys, "store", "verify")
         assert status == 1
-        assert key in told
-        assert "all sound" not in told
+        assert key in printed
+        assert "all sound" not in printed
 
-    def test_prune_tells_how_much_went(self, capsys, store):
+    def test_prune_reports_how_much_went(self, capsys, store):
         assert run(capsys, "store", "prune", "--generator", "abc")[1] == "3 rows deleted\n"
         assert run(capsys, "store", "prune", "--unused-for", "2w")[1] == "0 rows deleted\n"
 
@@ -94,45 +96,45 @@ class TestStore:
             (["--store", "nowhere.sqlite", "--size", "1GB"], "there is no store"),
         ],
     )
-    def test_prune_refuses_what_it_cannot_do_in_one_line(self, capsys, store, options, reason):
-        status, _, told = run(capsys, "store", "prune", *options)
+    def test_prune_rejects_what_it_cannot_do_in_one_line(self, capsys, store, options, reason):
+        status, _, printed = run(capsys, "store", "prune", *options)
         assert status == 2
-        assert reason in told
-        assert told.count("\n") == 1
+        assert reason in printed
+        assert printed.count("\n") == 1
 
     def test_export_writes_a_folder(self, capsys, store, tmp_path):
-        status, told, _ = run(capsys, "store", "export", tmp_path / "out")
+        status, printed, _ = run(capsys, "store", "export", tmp_path / "out")
         assert status == 0
-        assert told.startswith("3 pictures written")
+        assert printed.startswith("3 pictures written")
         lines = (tmp_path / "out" / "metadata.jsonl").read_text().splitlines()
         assert {json.loads(line)["seed"] for line in lines} == {0, 1, 2}
 
 
 class TestAtlas:
     def test_build_again_draws_nothing(self, capsys, built):
-        status, told, _ = run(capsys, "atlas", "build", "--sample", 4, "--store", built)
+        status, printed, _ = run(capsys, "atlas", "build", "--sample", 4, "--store", built)
         assert status == 0
-        assert "0 pictures generated" in told
+        assert "0 pictures generated" in printed
 
-    def test_search_tells_the_best_and_writes_their_pictures(self, capsys, built, tmp_path):
+    def test_search_lists_the_best_and_writes_their_pictures(self, capsys, built, tmp_path):
         options = ["--sample", 4, "--store", built, "--top", 3, "--out", tmp_path / "out"]
-        status, told, _ = run(capsys, "atlas", "search", DEFAULT_TARGET, *options)
+        status, printed, _ = run(capsys, "atlas", "search", DEFAULT_TARGET, *options)
         assert status == 0
-        assert told.count("a photo of") == 1 + 3
-        assert "the best of 4 states; nothing was generated" in told
+        assert printed.count("a photo of") == 1 + 3
+        assert "the best of 4 states; nothing was generated" in printed
         assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
             *("1.png", "2.png", "3.png", "sheet.png")
         ]
         assert Image.open(tmp_path / "out" / "1.png").size == (128, 128)
 
-    def test_search_without_an_atlas_tells_how_to_get_one(self, capsys, built):
-        status, _, told = run(capsys, "atlas", "search", DEFAULT_TARGET, "--store", built)
+    def test_search_without_an_atlas_explains_how_to_get_one(self, capsys, built):
+        status, _, printed = run(capsys, "atlas", "search", DEFAULT_TARGET, "--store", built)
         assert status == 2
-        assert "rldf atlas build" in told
+        assert "rldf atlas build" in printed
 
-    def test_search_in_another_worlds_atlas_is_refused(self, capsys, built):
+    def test_search_in_another_worlds_atlas_is_rejected(self, capsys, built):
         [atlas] = (built.parent / "atlases").iterdir()
         options = ["--store", built, "--atlas", atlas, "--grammar", "extended"]
-        status, _, told = run(capsys, "atlas", "search", DEFAULT_TARGET, *options)
+        status, _, printed = run(capsys, "atlas", "search", DEFAULT_TARGET, *options)
         assert status == 2
-        assert "another grammar" in told
+        assert "another grammar" in printed

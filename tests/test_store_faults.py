@@ -72,9 +72,9 @@ def test_eight_processes_share_a_store_without_losing_a_row_or_failing_on_a_lock
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(N_PROCESSES, mp_context=spawn) as pool:
         arguments = [path] * N_PROCESSES, range(N_PROCESSES), [seconds] * N_PROCESSES
-        told = list(pool.map(load_store, *arguments))
+        written = list(pool.map(load_store, *arguments))
     store = Store.open(path)
-    for writer, (n_own, shared) in enumerate(told):
+    for writer, (n_own, shared) in enumerate(written):
         keys = [image_key(f"own-{writer}", "a dog", number) for number in range(n_own)]
         assert n_own > 0
         assert all(store.has_picture(key) for key in keys)
@@ -197,13 +197,13 @@ def walk(env: gym.Env, n_steps: int) -> list[float]:
 
 def test_on_a_disk_that_fills_up_an_environment_goes_on_in_memory(path):
     undisturbed = walk(gym.make("RLDF-v0", **painted_arguments()), 400)
-    with warnings.catch_warnings(record=True) as told, no_room_in_files(beyond=150_000):
+    with warnings.catch_warnings(record=True) as warned, no_room_in_files(beyond=150_000):
         warnings.simplefilter("always", StoreWarning)
         env = gym.make("RLDF-v0", **{**painted_arguments(), "store": path})
         rewards = walk(env, 400)
         env.close()
     assert rewards == undisturbed
-    [warning] = [each for each in told if each.category is StoreWarning]
+    [warning] = [each for each in warned if each.category is StoreWarning]
     assert str(path) in str(warning.message)
     assert "kept in memory" in str(warning.message)
     assert "Free some space" in str(warning.message)
@@ -242,8 +242,8 @@ def as_nobody(work: Callable[[], None]) -> str:
             os._exit(0)
     os.close(write)
     os.waitpid(child, 0)
-    with os.fdopen(read) as told:
-        return told.read()
+    with os.fdopen(read) as written:
+        return written.read()
 
 
 @pytest.fixture
@@ -268,14 +268,14 @@ def painted(store: Store) -> StateEvaluator:
 
 def test_a_read_only_store_is_read_and_says_once_that_it_keeps_nothing_new(read_only):
     def work() -> None:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             store = Store.open(read_only)
             world = painted(store)
             world.readings([[0, 5, 0, 0]])
             world.picture([0, 5, 0, 0])
             assert world.generations == 0
-            assert not told
+            assert not warned
             world.readings([[0, 6, 0, 0], [0, 7, 0, 0]])
             world.readings([[0, 8, 0, 0]])
             world.picture([0, 8, 0, 0])
@@ -283,7 +283,7 @@ def test_a_read_only_store_is_read_and_says_once_that_it_keeps_nothing_new(read_
             store.close()
             world.picture([0, 8, 0, 0])
             assert world.generations == 3
-        [warning] = told
+        [warning] = warned
         assert "readonly" in str(warning.message)
         assert "kept in memory" in str(warning.message)
 

@@ -112,7 +112,7 @@ def test_readings_go_where_they_alone_are_too_many(path):
 
 
 @pytest.mark.parametrize("name", ["store.sqlite", None])
-def test_what_has_no_room_at_all_is_told_once_and_then_forgotten(tmp_path, name):
+def test_what_has_no_room_at_all_is_reported_once_and_then_forgotten(tmp_path, name):
     store = Store.open(name and tmp_path / name, limit="1 kB")
     world = painted_world(store=store)
     states = world.grammar.states()[:3]
@@ -207,7 +207,7 @@ def test_a_size_is_read_as_people_write_it(text, n_bytes):
 
 
 @pytest.mark.parametrize("text", ["", "0", "-1", "lots", "1 XB", "1.5.2 GB", "iB"])
-def test_what_is_no_size_is_refused(text):
+def test_what_is_no_size_is_rejected(text):
     with pytest.raises(StoreError, match="no size"):
         parse_size(text)
 
@@ -220,7 +220,7 @@ def test_the_limit_is_what_the_environment_says(monkeypatch, path):
     assert Store.open(path, limit="1 MB").limit == 1_000_000
 
 
-def test_a_limit_in_the_environment_that_is_no_size_is_refused(monkeypatch, path):
+def test_a_limit_in_the_environment_that_is_no_size_is_rejected(monkeypatch, path):
     monkeypatch.setenv("RLDF_STORE_LIMIT", "plenty")
     with pytest.raises(StoreError, match="plenty"):
         Store.open(path)

@@ -62,7 +62,7 @@ class TestInfo:
         assert facts.file_bytes == path.stat().st_size
         assert 0 < sum(kept.content_bytes for kept in facts.usage) < facts.file_bytes
 
-    def test_of_no_file_is_refused_and_makes_none(self, tmp_path):
+    def test_of_no_file_is_rejected_and_makes_none(self, tmp_path):
         with pytest.raises(StoreError, match="there is no store"):
             maintenance.info(tmp_path / "none.sqlite")
         assert list(tmp_path.iterdir()) == []
@@ -75,9 +75,9 @@ class TestVerify:
         assert fault.table == "outputs"
 
     def test_finds_nothing_wrong_with_a_sound_store(self, path):
-        told = []
-        assert maintenance.verify(path, lambda *counts: told.append(counts)) == []
-        assert told[-1] == (4 * N_PICTURES + 2, 4 * N_PICTURES + 2)
+        message = []
+        assert maintenance.verify(path, lambda *counts: message.append(counts)) == []
+        assert message[-1] == (4 * N_PICTURES + 2, 4 * N_PICTURES + 2)
 
     @pytest.mark.parametrize("table", TABLES)
     def test_names_a_row_whose_content_has_changed(self, path, table):
@@ -153,7 +153,7 @@ class TestPrune:
         assert len(store.outputs("clip", [key_of("abb", 0)])) == 1
 
     @pytest.mark.parametrize(("beginning", "n"), [("a", 2), ("c", 0)])
-    def test_by_an_unclear_generator_is_refused_and_deletes_nothing(self, path, beginning, n):
+    def test_by_an_unclear_generator_is_rejected_and_deletes_nothing(self, path, beginning, n):
         with pytest.raises(StoreError, match=f"{n} generators .*aaa, abb"):
             maintenance.prune(path, generator=beginning)
         assert Store.open(path).has_picture(key_of("aaa", 0))
@@ -173,12 +173,12 @@ class TestExport:
     def test_of_one_generator_leaves_the_others_out(self, path, tmp_path):
         assert maintenance.export(path, tmp_path / "out", "abb") == N_PICTURES
 
-    def test_of_a_generator_that_drew_nothing_is_refused_and_makes_no_folder(self, path, tmp_path):
+    def test_of_a_generator_that_drew_nothing_is_rejected_and_makes_no_folder(self, path, tmp_path):
         with pytest.raises(StoreError, match=r"no images of a generator .*'ac'"):
             maintenance.export(path, tmp_path / "out", "ac")
         assert not (tmp_path / "out").exists()
 
-    def test_into_a_folder_with_something_in_it_is_refused(self, path, tmp_path):
+    def test_into_a_folder_with_something_in_it_is_rejected(self, path, tmp_path):
         with pytest.raises(StoreError, match="not empty"):
             maintenance.export(path, tmp_path)
 

@@ -38,7 +38,7 @@ arguments = dict(
 )
 actions = [0, 0], [0, 1], [1, 0], [1, 1], [2, 1], [2, 1], [3, 0], [3, 1], [3, 1]
 heavy = ("torch", "diffusers", "transformers", "ultralytics", "open_clip")
-told = []
+reached = []
 """
 
 PROGRAM = (
@@ -48,9 +48,9 @@ env = gym.make("RLDF-v0", **arguments)
 _, info = env.reset(seed=0)
 for action in actions:
     state, reward, terminated, _, info = env.step(action)
-    told.append([state.tolist(), reward, info["values"].tolist(), int(env.render().sum())])
+    reached.append([state.tolist(), reward, info["values"].tolist(), int(env.render().sum())])
 print(json.dumps({
-    "told": told,
+    "reached": reached,
     "goal": env.unwrapped.goal.prompt,
     "generations": info["generations"],
     "states_seen": info["states_seen"],
@@ -68,9 +68,9 @@ for action in actions:
     states, rewards, _, _, infos = envs.step([action] * 2)
     values = infos["values"].tolist()
     pictures = [int(picture.sum()) for picture in envs.render()]
-    told.append([list(each) for each in zip(states.tolist(), rewards, values, pictures)])
+    reached.append([list(each) for each in zip(states.tolist(), rewards, values, pictures)])
 print(json.dumps({
-    "told": told,
+    "reached": reached,
     "generations": infos["generations"].tolist(),
     "heavy": [name for name in heavy if name in sys.modules],
 }))
@@ -116,8 +116,8 @@ def test_the_second_run_draws_nothing(runs):
     assert runs[1]["states_seen"] == runs[0]["states_seen"]
 
 
-def test_the_second_run_tells_the_same(runs):
-    assert runs[1]["told"] == runs[0]["told"]
+def test_the_second_run_prints_the_same(runs):
+    assert runs[1]["reached"] == runs[0]["reached"]
     assert runs[1]["goal"] == runs[0]["goal"]
 
 
@@ -125,8 +125,8 @@ def test_the_second_run_imports_no_model_library(runs):
     assert runs[1]["heavy"] == []
 
 
-def test_a_vector_environment_there_tells_the_same_and_imports_no_model_library(runs, folder):
+def test_a_vector_environment_there_reports_the_same_and_imports_no_model_library(runs, folder):
     run = _run(VECTOR_PROGRAM, folder)
-    assert run["told"] == [[told, told] for told in runs[0]["told"]]
+    assert run["reached"] == [[reached, reached] for reached in runs[0]["reached"]]
     assert run["generations"] == [0, 0]
     assert run["heavy"] == []

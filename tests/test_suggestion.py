@@ -227,7 +227,8 @@ class TestCommand:
         assert complaint in refusal(capsys, "grammar", "suggest", *filled)
 
     @pytest.mark.slow
-    def test_a_search_can_make_its_own_grammar(self, capsys, tmp_path):
+    def test_a_search_can_make_its_own_grammar(self, capsys, embedded_store, tmp_path, monkeypatch):
+        monkeypatch.setenv("RLDF_STORE", str(embedded_store))
         picture, _ = a_target()
         arguments = ["--grammar", "auto", "--out", tmp_path / "out", "--json"]
         status, shown, _ = run(capsys, "search", picture, *arguments)

@@ -129,12 +129,12 @@ class TestLoop:
         agent.learn(env, 20)
         assert (agent.progress.seed, agent.progress.timesteps) == (seed, 20)
 
-    def test_other_spaces_than_the_learners_are_refused_by_name(self):
+    def test_other_spaces_than_the_learners_are_rejected_by_name(self):
         agent = QLearning(spaces.Discrete(16), spaces.Discrete(5))
         with pytest.raises(AgentError, match=r"action_space Discrete\(5\).*has Discrete\(4\)"):
             agent.learn(make("FrozenLake-v1"), 10, seed=0)
 
-    def test_spaces_that_change_between_two_calls_are_refused(self):
+    def test_spaces_that_change_between_two_calls_are_rejected(self):
         env = make("FrozenLake-v1")
         agent = fresh(QLearning, env)
         agent.learn(env, 10, seed=0)
@@ -156,7 +156,7 @@ class TestLoop:
         ("total_timesteps", "seed", "message"),
         [(-1, 0, "total_timesteps is -1"), (10, -1, "seed is -1")],
     )
-    def test_negative_numbers_are_refused(self, total_timesteps, seed, message):
+    def test_negative_numbers_are_rejected(self, total_timesteps, seed, message):
         env = make("FrozenLake-v1")
         with pytest.raises(AgentError, match=message):
             fresh(QLearning, env).learn(env, total_timesteps, seed=seed)
@@ -171,7 +171,7 @@ class TestLoop:
 
 
 class TestCallbacks:
-    def test_they_hear_start_steps_ends_of_episodes_and_end_in_this_order(self):
+    def test_they_receive_start_steps_ends_of_episodes_and_end_in_this_order(self):
         env = make("FrozenLake-v1")
         listener = Listener()
         train(fresh(RandomAgent, env), env, 60, seed=0, callbacks=[listener])
@@ -183,7 +183,7 @@ class TestCallbacks:
         assert [step.timestep for step in done] == np.cumsum(ends).tolist()
         assert [e.number for e in listener.episodes] == list(range(len(done)))
 
-    def test_an_episode_tells_its_return(self):
+    def test_an_episode_reports_its_return(self):
         env = make(CLIFF_WALKING)
         listener = Listener()
         train(fresh(RandomAgent, env), env, 250, seed=0, callbacks=[listener])
@@ -248,7 +248,7 @@ class TestCallbacks:
         assert episodes == [0, 2, 2, 4, 4]
 
     @pytest.mark.parametrize("interval", [{"every_steps": 0}, {"every_episodes": -1}])
-    def test_an_impossible_interval_is_refused(self, tmp_path, interval):
+    def test_an_impossible_interval_is_rejected(self, tmp_path, interval):
         with pytest.raises(AgentError, match="at least 1"):
             Checkpoint(tmp_path / "run", **interval)
 
@@ -304,7 +304,7 @@ class TestResume:
         thread.join()
         assert agent.progress.timesteps == 100
 
-    def test_the_steps_repeated_on_resume_are_not_told_to_callbacks_again(self):
+    def test_the_steps_repeated_on_resume_are_not_reported_to_callbacks_again(self):
         env = make(CLIFF_WALKING)
         agent, listener = fresh(QLearning, env), Listener()
         agent.learn(env, 50, seed=0)

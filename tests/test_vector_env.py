@@ -230,7 +230,7 @@ def test_a_seed_of_none_goes_on_with_a_sub_environments_own_stream(envs):
 
 
 @pytest.mark.parametrize("seed", [5, [5, None, 7]], ids=str)
-def test_it_tells_the_seeds_of_its_sub_environments_as_a_sync_vector_env_does(envs, seed):
+def test_it_reports_the_seeds_of_its_sub_environments_as_a_sync_vector_env_does(envs, seed):
     twins = make_sync(3, AutoresetMode.NEXT_STEP, **painted_arguments(target=GOAL))
     for each in (envs, twins):
         each.reset(seed=1)
@@ -251,7 +251,7 @@ def test_seeds_may_be_numpys_numbers(envs):
 
 
 @pytest.mark.parametrize("seed", [-1, [1, -1, 2], [1, 0.5, 2]], ids=str)
-def test_a_seed_that_is_none_is_refused_and_changes_nothing(envs, seed):
+def test_a_seed_that_is_none_is_rejected_and_changes_nothing(envs, seed):
     envs.reset(seed=0)
     goal, seeds = envs.unwrapped.goal, envs.unwrapped.np_random_seed
     with pytest.raises(gym.error.Error, match="Seed must be"):
@@ -307,7 +307,7 @@ def test_a_masked_reset_leaves_the_options_as_they_were(envs):
     ],
     ids=str,
 )
-def test_a_bad_reset_is_refused_and_changes_nothing(envs, options, complaint):
+def test_a_bad_reset_is_rejected_and_changes_nothing(envs, options, complaint):
     envs.reset(seed=0, options={"state": [0, 0, 0, 0]})
     goal = envs.unwrapped.goal
     with pytest.raises(RLDFError, match=complaint):
@@ -320,7 +320,7 @@ def test_a_bad_reset_is_refused_and_changes_nothing(envs, options, complaint):
     assert envs.reset()[0].tolist() == twin.reset()[0].tolist()
 
 
-def test_seeds_of_the_wrong_number_are_refused(envs):
+def test_seeds_of_the_wrong_number_are_rejected(envs):
     with pytest.raises(RLDFError, match="2 seeds for 3"):
         envs.reset(seed=[1, 2])
 
@@ -361,7 +361,7 @@ def test_without_autoreset_an_ended_episode_must_be_reset():
     ],
     ids=str,
 )
-def test_actions_outside_the_space_are_refused_and_change_nothing(envs, actions):
+def test_actions_outside_the_space_are_rejected_and_change_nothing(envs, actions):
     envs.reset(seed=0, options={"state": [0, 0, 0, 0]})
     with pytest.raises(InvalidAction):
         envs.step(actions)
@@ -460,7 +460,7 @@ def test_it_renders_text_if_asked_to():
     ],
     ids=str,
 )
-def test_a_bad_argument_is_refused_with_what_would_do(arguments, error, complaint):
+def test_a_bad_argument_is_rejected_with_what_would_do(arguments, error, complaint):
     with pytest.raises(error, match=complaint):
         make(**arguments)
 
@@ -474,8 +474,8 @@ def test_gymnasiums_own_wrappers_work_around_it():
 
 
 def test_gymnasium_makes_a_list_of_its_infos():
-    _, told = gym.wrappers.vector.DictInfoToList(make(2)).reset(options={"state": GOAL})
-    assert [info["prompt"] for info in told] == ["a photo of many dog and one people in beach"] * 2
+    _, infos = gym.wrappers.vector.DictInfoToList(make(2)).reset(options={"state": GOAL})
+    assert [info["prompt"] for info in infos] == ["a photo of many dog and one people in beach"] * 2
 
 
 def test_it_can_be_closed_twice(envs):

@@ -69,13 +69,13 @@ class Listener:
 
 
 class OneByOne:
-    """A learner that offers no more than single steps: what it learns is what it was told."""
+    """A learner that offers no more than single steps: what it learns is what it received."""
 
     name = "one_by_one"
 
     def __init__(self, envs):
         self._inner = RandomAgent(envs.single_observation_space, envs.single_action_space)
-        self.told = []
+        self.reported = []
 
     def __getattr__(self, name):
         if name in ("select_actions", "update_all"):
@@ -83,7 +83,7 @@ class OneByOne:
         return getattr(self._inner, name)
 
     def update(self, transition, sub_env=0):
-        self.told.append((sub_env, transition))
+        self.reported.append((sub_env, transition))
         self._inner.update(transition, sub_env)
 
 
@@ -120,27 +120,29 @@ def alone(steps, seed):
 @pytest.mark.parametrize("mode", MODES)
 class TestAutoreset:
     @pytest.mark.parametrize("copy", [True, False])
-    def test_every_sub_environment_tells_the_steps_that_it_would_take_alone(self, mode, copy):
+    def test_every_sub_environment_reports_the_steps_that_it_would_take_alone(self, mode, copy):
         envs, listener = clocks(mode=mode, copy=copy), Listener()
         fresh(RandomAgent, envs).learn(envs, 300, seed=4, callbacks=[listener])
         for sub_env in range(envs.num_envs):
             steps = [step for step in listener.steps if step.sub_env == sub_env]
             expected = list(alone(steps, episode_seed(4, 0) + sub_env))
-            told = [
+            reported = [
                 (t.observation, t.reward, t.next_observation, t.terminated, t.truncated, s.info)
                 for s in steps
                 for t in [s.transition]
             ]
-            assert len(told) > 80
-            assert told == expected
+            assert len(reported) > 80
+            assert reported == expected
 
-    def test_a_learner_without_array_methods_is_told_the_same_steps(self, mode):
+    def test_a_learner_without_array_methods_receives_the_same_steps(self, mode):
         envs, listener = clocks(mode=mode), Listener()
         agent = OneByOne(envs)
         train(agent, envs, 200, seed=1, callbacks=[listener])
-        told = [(step.sub_env, step.transition) for step in listener.steps]
-        assert [(i, *map(str, t)) for i, t in agent.told] == [(i, *map(str, t)) for i, t in told]
-        assert agent.progress.timesteps == len(told)
+        reported = [(step.sub_env, step.transition) for step in listener.steps]
+        assert [(i, *map(str, t)) for i, t in agent.reported] == [
+            (i, *map(str, t)) for i, t in reported
+        ]
+        assert agent.progress.timesteps == len(reported)
 
     def test_no_step_leads_from_one_episode_into_the_next(self, mode):
         envs, listener = clocks(mode=mode), Listener()
@@ -148,7 +150,7 @@ class TestAutoreset:
         for step in listener.steps:
             assert step.transition.next_observation == step.transition.observation + 1
 
-    def test_episodes_tell_their_own_length_return_and_number(self, mode):
+    def test_episodes_report_their_own_length_return_and_number(self, mode):
         envs, listener = clocks(mode=mode), Listener()
         agent = fresh(RandomAgent, envs)
         agent.learn(envs, 300, seed=0, callbacks=[listener])
@@ -177,12 +179,14 @@ class TestLoop:
         envs = SyncVectorEnv([lambda: SemanticGridworld(goal=(1, 3, 2, 5))])
         single = SemanticGridworld(goal=(1, 3, 2, 5))
         agents = [QLearning(single.observation_space, single.action_space) for _ in range(2)]
-        told = []
+        reported = []
         for agent, env in zip(agents, (single, envs), strict=True):
             listener = Listener()
             agent.learn(env, 12, seed=0, callbacks=[listener])
-            told.append([(*s.transition.observation, *s.transition.action) for s in listener.steps])
-        assert told[0] == told[1]
+            reported.append(
+                [(*s.transition.observation, *s.transition.action) for s in listener.steps]
+            )
+        assert reported[0] == reported[1]
 
     def test_a_callback_that_returns_false_ends_the_run_after_the_step_of_all(self):
         envs = clocks(mode=AutoresetMode.SAME_STEP)
@@ -207,12 +211,12 @@ class TestLoop:
         envs.close()
         assert agent.progress.timesteps == 100
 
-    def test_other_spaces_than_the_learners_are_refused_by_name(self):
+    def test_other_spaces_than_the_learners_are_rejected_by_name(self):
         agent = QLearning(spaces.Discrete(16), spaces.Discrete(5))
         with pytest.raises(AgentError, match=r"action_space Discrete\(5\).*has Discrete\(4\)"):
             agent.learn(lakes(), 10, seed=0)
 
-    def test_spaces_that_change_between_two_calls_are_refused(self):
+    def test_spaces_that_change_between_two_calls_are_rejected(self):
         envs = lakes()
         agent = fresh(QLearning, envs)
         agent.learn(envs, 10, seed=0)
@@ -230,7 +234,7 @@ class TestLoop:
         with pytest.raises(AgentError, match="observation 500 is not in the space Discrete"):
             fresh(learner, envs).learn(envs, 10, seed=0)
 
-    def test_an_environment_that_does_not_say_how_it_resets_is_refused(self):
+    def test_an_environment_that_does_not_say_how_it_resets_is_rejected(self):
         envs = clocks()
         del envs.metadata["autoreset_mode"]
         with pytest.raises(AgentError, match=r"metadata\['autoreset_mode'\] is None"):
@@ -432,7 +436,7 @@ class TestArrays:
         assert counts[[0, 1, 3]] == pytest.approx([1000] * 3, abs=100)
 
     @pytest.mark.parametrize("learner", TEMPORAL_DIFFERENCE)
-    def test_a_reward_that_is_no_number_is_refused_and_nothing_is_learned(self, learner):
+    def test_a_reward_that_is_no_number_is_rejected_and_nothing_is_learned(self, learner):
         agent = learner(spaces.Discrete(4), spaces.Discrete(2))
         flags = np.zeros(2, dtype=bool)
         step = Transitions(

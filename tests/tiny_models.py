@@ -139,7 +139,7 @@ CALL_SETTINGS: dict[str, dict[str, Any]] = {
 def save_architecture(folder: Path, architecture: str) -> Path:
     """A random pipeline of that family as its repositories have it, but tiny: 16x16 pictures.
 
-    Flux draws 16x16 where it is told to, and 256x256 else: its size is no part of its files.
+    Flux draws 16x16 where it is asked to, and 256x256 else: its size is no part of its files.
     """
     import torch
 

@@ -4,14 +4,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import InvalidAction, ResetNeeded
 from numpy.typing import NDArray
 
 from rldf_gym.actions import invalid_action
 from rldf_gym.factory import METADATA, check_render_mode, check_reset_options, make_task
 from rldf_gym.goal import Goal
-from rldf_gym.json_spec import JSONSpec
+from rldf_gym.json_spec import HasJSONSpec
 from rldf_gym.rendering import text_frame
 from rldf_gym.state_table import Visit
 
@@ -21,7 +20,7 @@ Action = int | np.integer[Any] | NDArray[np.int64]
 _KEYS = ("qwertyuiop", "asdfghjkl;")
 
 
-class RLDFEnv(gym.Env[State, Action]):
+class RLDFEnv(HasJSONSpec, gym.Env[State, Action]):
     """A gridworld of prompts, where every cell is a picture (paper, section 3).
 
     ## Description
@@ -150,7 +149,6 @@ class RLDFEnv(gym.Env[State, Action]):
     """
 
     metadata = METADATA
-    _spec: EnvSpec | None = None
 
     def __init__(self, render_mode: str | None = None, **arguments: Any) -> None:
         """Make the environment.
@@ -274,15 +272,6 @@ class RLDFEnv(gym.Env[State, Action]):
     def __repr__(self) -> str:
         generator, goal = self.evaluator.generator.name, self.goal.prompt
         return f"RLDFEnv(grammar={self.grammar.name!r}, generator={generator!r}, goal={goal!r})"
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """How ``gym.make`` made this environment."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = JSONSpec.of(spec)
 
     def _moved(self, action: NDArray[Any], here: Visit) -> int:
         """Return the number of the state that an action leads to."""

@@ -15,6 +15,21 @@ from rldf_gym.goal import load_picture
 from rldf_gym.registry import is_object_name, resolve
 
 
+class HasJSONSpec:
+    """An environment whose ``spec`` is a `JSONSpec`."""
+
+    _spec: "JSONSpec | None" = None
+
+    @property
+    def spec(self) -> EnvSpec | None:
+        """How ``gym.make`` or ``gym.make_vec`` made this environment."""
+        return self._spec
+
+    @spec.setter
+    def spec(self, spec: EnvSpec | None) -> None:
+        self._spec = JSONSpec.of(spec)
+
+
 class JSONSpec(EnvSpec):
     """An `EnvSpec` whose arguments JSON can hold.
 

@@ -51,13 +51,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *forms: str) -> str
     return f"unknown {kind} {name!r}{hint}; known: {accepted}, or 'package.module:object'"
 
 
-def make_named(kind: str, name: str, is_ready: Callable[[Any], bool]) -> Any:
+def make_named(kind: str, name: str, is_ready: Callable[[Any], bool], expected: str) -> Any:
     """Return the object ``package.module:object``, or what it returns when called.
 
     Args:
         kind: what is looked up, for messages.
         name: of a ready object, or of a class or function that makes one without arguments.
         is_ready: whether an object is one of this kind.
+        expected: what an object of this kind is, for messages.
 
     Raises:
         RLDFError: an import or a call that fails, or an object of another kind.
@@ -70,7 +71,8 @@ def make_named(kind: str, name: str, is_ready: Callable[[Any], bool]) -> Any:
             raise _failure(f"cannot make the {kind} {name!r}", error) from error
     if not is_ready(found):
         raise RLDFError(
-            f"{name!r} gives an object of type {type(found).__name__}, which is not a {kind}"
+            f"{name!r} gives an object of type {type(found).__name__}, which is not a {kind}: a"
+            f" {kind} is {expected}"
         )
     return found
 

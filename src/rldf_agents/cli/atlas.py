@@ -26,7 +26,6 @@ app = typer.Typer(
 Sample = Annotated[
     int | None, typer.Option(help="Number of states to sample; default: all states.", min=1)
 ]
-Seed = Annotated[int, typer.Option(help="Seed of that sample.")]
 File = Annotated[Path | None, typer.Option("--atlas", help="The atlas; default: by the store.")]
 
 
@@ -39,7 +38,7 @@ class Format(str, Enum):
 
 @app.command()
 @options.expanded
-def build(world: World, sample: Sample = None, seed: Seed = 0, atlas: File = None) -> None:
+def build(world: World, sample: Sample = None, seed: options.Seed = 0, atlas: File = None) -> None:
     """Generate and read every state that the store does not have yet, and write the atlas.
 
     It can be interrupted: the same command continues and generates nothing twice.
@@ -63,7 +62,7 @@ def search(
         Path | None, typer.Option(help="Folder for their pictures and a sheet of them.")
     ] = None,
     sample: Sample = None,
-    seed: Seed = 0,
+    seed: options.Seed = 0,
     atlas: File = None,
 ) -> None:
     """List the best states for a picture over a whole atlas; generates nothing.
@@ -95,14 +94,10 @@ def export(
     ] = None,
     learner: options.Learner = "random",
     episodes: Annotated[int, typer.Option(help="Number of episodes, for minari.", min=1)] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of the episodes, for minari.", min=0)] = 0,
+    seed: options.Seed = 0,
     atlas: File = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an export that exists.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the summary as JSON, and nothing else.")
-    ] = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Export a whole atlas, for reinforcement learning without any model; generates nothing.
 

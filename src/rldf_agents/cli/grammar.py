@@ -37,7 +37,6 @@ app = typer.Typer(
 Out = Annotated[
     Path | None, typer.Option(help="The .lark file to write; by default it is printed.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")]
 WordNetFolder = Annotated[
     Path | None,
     typer.Option(
@@ -93,7 +92,7 @@ def from_words(
         typer.Option(help='The prompt, such as "a photo of a {colour} {animal}".'),
     ] = None,
     out: Out = None,
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Make a grammar from lists of words: each file, or column of a CSV file, is an axis.
 
@@ -110,7 +109,7 @@ def from_wordnet(
     depth: Annotated[int, typer.Option(help="Levels of the tree below it.")] = 2,
     wordnet: WordNetFolder = None,
     out: Out = None,
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Make a grammar of a noun and everything below it in WordNet.
 
@@ -128,7 +127,7 @@ def from_templates(
         Path | None, typer.Option(help="Folder of the wildcards' .txt files.")
     ] = None,
     out: Out = None,
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Make a grammar from a prompt template in dynamicprompts' syntax: {a|b} and __wildcard__.
 
@@ -155,7 +154,7 @@ def order(
     wordnet: WordNetFolder = None,
     device: Annotated[str | None, typer.Option(help="Torch device of CLIP.")] = None,
     out: Out = None,
-    overwrite: Overwrite = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """Reorder an axis so that values of like meaning are neighbours.
 
@@ -192,10 +191,8 @@ def suggest(
     store: options.Store = "default",
     device: options.Device = None,
     out: Out = None,
-    overwrite: Overwrite = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the suggestion as JSON, and nothing else.")
-    ] = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Make a small grammar for a picture: what it may show, of all that a large one can say.
 

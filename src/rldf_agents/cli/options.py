@@ -85,6 +85,11 @@ MaxGenerations = Annotated[
     int | None,
     typer.Option(help="The most pictures to request from an openai: server.", min=0),
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace earlier results in --out.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on stdout, and nothing else.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random in this command.", min=0)]
 
 
 def expanded(command: Callable[..., Any]) -> Callable[..., Any]:

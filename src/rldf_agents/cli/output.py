@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rldf_agents.cli import options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -23,13 +25,8 @@ class Output:
     out: Annotated[
         Path | None, typer.Option(help="Folder for the results; default: a new one in rldf-out.")
     ] = None
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the results in the folder --out.")
-    ] = False
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the result as JSON on stdout, and nothing else."),
-    ] = False
+    overwrite: options.Overwrite = False
+    as_json: options.AsJson = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")
     ] = False

@@ -6,6 +6,7 @@ import errno
 import importlib
 import pkgutil
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from functools import cache
@@ -17,6 +18,7 @@ from typer.core import TyperGroup
 
 from rldf_agents import cli
 from rldf_agents.cli.exit_status import BAD_INPUT, INTERRUPTED, fail, warn
+from rldf_agents.cli.own_objects import failed_object
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +41,12 @@ class _Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt as interrupt:
             raise InterruptedCommandError(str(interrupt) or "nothing was written") from interrupt
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception:
+            if ctx.params["show_traceback"]:
+                traceback.print_exc()
+            raise
 
 
 @cache
@@ -67,15 +75,19 @@ def application() -> typer.Typer:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         status = application()(args=arguments, prog_name="rldf", standalone_mode=False)
-    except (ValueError, OSError) as error:
-        if isinstance(error, ValueError) and not isinstance(error, _our_errors()):
-            raise
-        return fail(_message(error), BAD_INPUT)
+    except _our_errors() as error:
+        return fail(str(error), BAD_INPUT)
     except InterruptedCommandError as interrupted:
         return fail(f"interrupted: {interrupted}", INTERRUPTED)
     except typer.Abort:
         return fail("interrupted: nothing was written", INTERRUPTED)
     except Exception as error:
+        words = sys.argv[1:] if arguments is None else arguments
+        if name := failed_object(error, words):
+            what = f"{name} raised {type(error).__name__}: {error}"
+            return fail(f"{what} (rldf --traceback shows where)", BAD_INPUT)
+        if isinstance(error, OSError):
+            return fail(_message(error), BAD_INPUT)
         # Typer's own complaints about options; their base class differs between its versions.
         if not hasattr(error, "format_message"):
             raise
@@ -102,6 +114,9 @@ def _rldf(
             "--version", "-V", callback=_print_version, is_eager=True, help="Show the version."
         ),
     ] = False,
+    show_traceback: Annotated[
+        bool, typer.Option("--traceback", help="Also print the traceback of an error.")
+    ] = False,
 ) -> None:
     pass
 
@@ -113,8 +128,8 @@ def _our_errors() -> tuple[type[Exception], ...]:
     return AgentError, RLDFError
 
 
-def _message(error: Exception) -> str:
-    if not isinstance(error, OSError) or error.strerror is None:
+def _message(error: OSError) -> str:
+    if error.strerror is None:
         return str(error)
     fix = "; free some disk space or choose another folder" if error.errno == errno.ENOSPC else ""
     where = "" if error.filename is None else f"{error.filename}: "

@@ -41,7 +41,7 @@ class SearchOptions:
         ),
     ] = "match"
     steps: Annotated[int, typer.Option(help="The most steps to take.")] = 2000
-    seed: Annotated[int, typer.Option(help="Seed of the learner and its starting states.")] = 0
+    seed: options.Seed = 0
     more_seeds: Annotated[
         int,
         typer.Option(help="Further seeds to try if the goal state's picture does not match."),

@@ -45,7 +45,12 @@ def load_grammar(grammar: str | Path | Grammar) -> Grammar:
         raise _unknown("")
     path = _shipped_files().get(str(grammar), Path(grammar))
     if is_object_name(str(grammar)) and not path.exists():
-        found = make_named("grammar", str(grammar), lambda o: isinstance(o, Grammar | str | Path))
+        found = make_named(
+            "grammar",
+            str(grammar),
+            lambda found: isinstance(found, Grammar | str | Path),
+            "a Grammar, or the name or path of one",
+        )
         return load_grammar(found)
     return compile_grammar(_read(path), path.stem)
 

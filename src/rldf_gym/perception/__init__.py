@@ -82,7 +82,7 @@ def make_perception(
         return perception_in(Path(spec), device)
     if is_object_name(spec):
         ready: Perception = make_named(
-            "perception", spec, lambda found: isinstance(found, Perception)
+            "perception", spec, lambda found: isinstance(found, Perception), "a Perception"
         )
         return ready
     raise PerceptionError(unknown_name("perception", spec, PERCEPTIONS, "a folder of models"))

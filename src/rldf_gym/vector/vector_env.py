@@ -4,7 +4,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
@@ -21,7 +20,7 @@ from rldf_gym.factory import (
     step_limit,
 )
 from rldf_gym.goal import Goal
-from rldf_gym.json_spec import JSONSpec
+from rldf_gym.json_spec import HasJSONSpec
 from rldf_gym.rendering import text_frame
 from rldf_gym.state_table import Rows
 from rldf_gym.vector.infos import Infos, Mask, add_final, scatter, with_masks
@@ -31,7 +30,7 @@ States = NDArray[np.int64]
 Step = tuple[States, NDArray[np.float64], Mask, Mask, Infos]
 
 
-class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
+class RLDFVectorEnv(HasJSONSpec, gym.vector.VectorEnv[States, States, NDArray[Any]]):
     """Sub-environments that search for the same target in the same grammar; many `RLDFEnv`.
 
     ## Description
@@ -83,8 +82,6 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     ## Version History
     - v0: Initial version release
     """
-
-    _spec: EnvSpec | None = None
 
     def __init__(
         self,
@@ -216,15 +213,6 @@ class RLDFVectorEnv(gym.vector.VectorEnv[States, States, NDArray[Any]]):
     def goal(self) -> Goal:
         """What the target means."""
         return self._table.goal
-
-    @property
-    def spec(self) -> EnvSpec | None:
-        """How ``gym.make_vec`` made this environment."""
-        return self._spec
-
-    @spec.setter
-    def spec(self, spec: EnvSpec | None) -> None:
-        self._spec = JSONSpec.of(spec)
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close the store's file."""
