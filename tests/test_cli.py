@@ -63,7 +63,7 @@ class TestBadInput:
             (["--steps", "-5"], "steps is -5"),
             (["--steps", "many"], "'--steps'"),
             (["--steps", "1.5"], "'--steps'"),
-            (["--seed", "-1"], "seed is -1"),
+            (["--seed", "-1"], "Invalid value for '--seed'"),
             (["--learner", "sarsa", "--epsilon", "2"], "epsilon is 2.0"),
             (["--resume", "--overwrite"], "give one"),
             (["--resume"], "no search to resume"),

@@ -51,7 +51,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *forms: str) -> str
     return f"unknown {kind} {name!r}{hint}; known: {accepted}, or 'package.module:object'"
 
 
-def make_named(kind: str, name: str, is_ready: Callable[[Any], bool], expected: str) -> Any:
+def make_named(kind: str, name: str, is_ready: Callable[[Any], bool], expected: str = "") -> Any:
     """Return the object ``package.module:object``, or what it returns when called.
 
     Args:
@@ -71,8 +71,8 @@ def make_named(kind: str, name: str, is_ready: Callable[[Any], bool], expected: 
             raise _failure(f"cannot make the {kind} {name!r}", error) from error
     if not is_ready(found):
         raise RLDFError(
-            f"{name!r} gives an object of type {type(found).__name__}, which is not a {kind}: a"
-            f" {kind} is {expected}"
+            f"{name!r} gives an object of type {type(found).__name__}, which is not a {kind}"
+            + (f": a {kind} is {expected}" if expected else "")
         )
     return found
 
