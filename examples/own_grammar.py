@@ -22,7 +22,7 @@ def main(target: str | None = None, steps: int = 60, seed: int = 0) -> None:
     grammar = compile_grammar(FARM, "farm")
     print(f"rldf_gym {rldf_gym.__version__}: {grammar.n_states} sentences")
     for axis in grammar.axes:
-        print(f"axis {axis.name} ({axis.role.value}): {', '.join(axis.values)}")
+        print(f"axis {axis.name} ({axis.role}): {', '.join(axis.values)}")
     env = gym.make("RLDF-v0", grammar=grammar, target=target)
     learner = FactoredUCB(env.observation_space, env.action_space)
     recorder = StatisticsRecorder()
