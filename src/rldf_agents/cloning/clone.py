@@ -129,6 +129,7 @@ class Clone:
                 # What they committed before is found on disk.
                 self._find_finished([n for n in missing if n not in self.finished])
             except KeyboardInterrupt as interrupt:
+                self._find_finished([n for n in missing if n not in self.finished])
                 raise KeyboardInterrupt(self._kept()) from interrupt
             deaths = 0 if len(self.finished) > before else deaths + 1
             if deaths == _MOST_DEATHS:

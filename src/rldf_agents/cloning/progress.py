@@ -171,6 +171,8 @@ def _bar(console: Console, text: str, total: int | None, done: int) -> Iterator[
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Without a terminal, lines of text say how far it is.
+    hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         progress.add_task(text, total=total, completed=done, extra="")
         yield progress
