@@ -140,7 +140,7 @@ class TestAClone:
         monkeypatch.setattr("rldf_agents.cloning.engines.ENGINES", {"local": interrupted})
         status, _, printed = run(capsys, *arguments(source))
         assert status == 130
-        assert "8 of 18 pictures are finished; the same command continues" in printed
+        assert "12 of 18 pictures are finished; the same command continues" in printed
         assert not Path("out/manifest.parquet").exists()
         assert run(capsys, "clone", "--verify", "out")[0] == 1
         before = {path: path.stat().st_mtime_ns for path in Path("out/shards").rglob("*.json")}
