@@ -85,10 +85,7 @@ class Choices:
         self.rewards = tuple(dict.fromkeys([self.default.reward, *REWARDS]))
 
     def warm_up(self) -> None:
-        """Load the default models in a thread, so that the first visitor does not wait for them."""
-        threading.Thread(target=self._warm_up, daemon=True, name="rldf-warm-up").start()
-
-    def _warm_up(self) -> None:
+        """Load the default models, so that the first visitor does not wait for them."""
         name = self.default.generator
         # An error will be reported to the visitor whose search runs into it.
         with contextlib.suppress(Exception):

@@ -16,6 +16,7 @@ from PIL import Image
 from rldf_agents.app import view
 from rldf_agents.app.choices import Choice
 from rldf_agents.app.live_search import FAILED, LiveSearch
+from rldf_agents.app.tool import PictureToPrompt
 from rldf_agents.app.visitors import Place, Visitor, Visitors
 from rldf_agents.errors import AgentError
 from rldf_gym.errors import RLDFError
@@ -40,16 +41,38 @@ _SHOW_LINK = "(link) => { if (link) history.replaceState(null, '', link) }"
 _PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def make_page(visitors: Visitors) -> gr.Blocks:
+def make_page(visitors: Visitors, tool: PictureToPrompt | None = None) -> gr.Blocks:
     """Return the page, for `gradio.mount_gradio_app`.
 
     Args:
         visitors: who see it.
+        tool: what assistants can call; None for nothing.
 
     Raises:
         RLDFError: the default generator cannot be used.
     """
-    return _Page(visitors).blocks
+    blocks = _Page(visitors).blocks
+    if tool is not None:
+        with blocks:
+            _offer(tool)
+    return blocks
+
+
+def _offer(tool: PictureToPrompt) -> None:
+    def picture_to_prompt(picture: str) -> dict[str, Any]:
+        """Find the prompt that a picture means, verified by generating pictures of it.
+
+        Args:
+            picture: path of a picture file on this machine, or a data: URL in base 64.
+
+        Returns:
+            The prompt; what was read in the picture; whether a generated picture reads the same;
+            reasons for doubt; the number of pictures seen.
+        """
+        with _messages():
+            return tool(picture)
+
+    gr.api(picture_to_prompt, api_name="picture_to_prompt", concurrency_limit=None)
 
 
 class _Page:

@@ -58,7 +58,7 @@ def serve(
         from rldf_agents.app.visitors import Visitors
 
         visitors = Visitors(Choices(settings))
-        visitors.choices.warm_up()
+        visitors.warm_up()
         config = uvicorn.Config(
             make_app(visitors, host, mcp),
             log_level="warning",
@@ -86,6 +86,7 @@ def make_app(visitors: Visitors, host: str, mcp: bool = False) -> FastAPI:
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from rldf_agents.app.page import make_page
+    from rldf_agents.app.tool import PictureToPrompt
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(_StayHere)
@@ -96,7 +97,7 @@ def make_app(visitors: Visitors, host: str, mcp: bool = False) -> FastAPI:
         )
     gr.mount_gradio_app(
         app,
-        make_page(visitors),
+        make_page(visitors, PictureToPrompt(visitors, is_loopback(host)) if mcp else None),
         path="/",
         footer_links=[],
         run_history=False,

@@ -219,6 +219,14 @@ class Visitors:
         """Return the number of open tabs."""
         return len(self._known)
 
+    def warm_up(self) -> None:
+        """Load the default models in a thread, which takes the first turn."""
+        threading.Thread(target=self._warm_up, daemon=True, name="rldf-warm-up").start()
+
+    def _warm_up(self) -> None:
+        with self.turns.taken():
+            self.choices.warm_up()
+
     def get(self, session: str) -> Visitor:
         """Return the visitor of a session, a new one at first."""
         with self._lock:
