@@ -14,6 +14,18 @@ def generator() -> PaintedGenerator:
     return PaintedGenerator(GRAMMAR)
 
 
+class Slow(PaintedGenerator):
+    """Gives a visitor time to stop a search."""
+
+    def __call__(self, prompts, seeds) -> np.ndarray:
+        time.sleep(0.15 * len(prompts))
+        return super().__call__(prompts, seeds)
+
+
+def slow_generator() -> PaintedGenerator:
+    return Slow(GRAMMAR, name="slow")
+
+
 def perception():
     return painted_perception(GRAMMAR)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import tempfile
@@ -129,17 +130,32 @@ class _StayHere:
         await self._app(scope, receive, with_policy)
 
 
+_COLOURS = {
+    "body_background_fill": ("#fbfaf8", "#14161a"),
+    "block_background_fill": ("#ffffff", "#1c1f25"),
+    "button_primary_background_fill": ("#2557c7", "#2557c7"),
+    "button_primary_background_fill_hover": ("#1e49a8", "#1e49a8"),
+    "button_primary_text_color": ("#ffffff", "#ffffff"),
+    "block_info_text_color": ("#57534e", "#b5b1ab"),
+    "block_label_text_color": ("#57534e", "#b5b1ab"),
+    "block_title_text_color": ("#1d2127", "#e8e6e1"),
+    "color_accent": ("#2557c7", "#7fa6ff"),
+    "slider_color": ("#2557c7", "#7fa6ff"),
+}
+"""Those of the reports, for light and dark; text on them has a contrast of at least 4.5."""
+
+
 def _theme() -> Any:
     import gradio as gr
 
     system = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "DejaVu Sans", "sans-serif"]
-    return gr.themes.Base(
-        primary_hue="blue",
-        neutral_hue="stone",
-        radius_size="lg",
-        font=system,
-        font_mono=["ui-monospace", "monospace"],
+    theme = gr.themes.Base(
+        neutral_hue="stone", radius_size="lg", font=system, font_mono=["ui-monospace", "monospace"]
     )
+    known = inspect.signature(theme.set).parameters
+    colours = {name: light for name, (light, _) in _COLOURS.items()}
+    colours |= {f"{name}_dark": dark for name, (_, dark) in _COLOURS.items()}
+    return theme.set(**{name: colour for name, colour in colours.items() if name in known})
 
 
 @contextmanager

@@ -36,6 +36,7 @@ class Place:
         state: one label for each axis.
         world: the name of a grammar that has the state's prompt among its sentences; None where
             none is known.
+        generator: what makes its pictures, by the visitor's name for it.
         target: what the picture is compared with, uint8 ``[H, W, 3]``; None for nothing.
         is_example: whether the target is the one that ships with the package.
     """
@@ -43,6 +44,7 @@ class Place:
     evaluator: StateEvaluator
     state: tuple[int, ...]
     world: str | None
+    generator: str
     target: NDArray[np.uint8] | None
     is_example: bool
 
@@ -64,7 +66,7 @@ class Place:
         values: dict[str, object] = {
             "world": self.world,
             "prompt": self.prompt,
-            "generator": self.evaluator.generator.name,
+            "generator": self.generator,
             "seed": self.evaluator.generation_seed,
         }
         return urlencode(values | ({"target": EXAMPLE} if self.is_example else {}))
@@ -131,6 +133,7 @@ class Visitor:
             world=self._choices.world_of(frame.prompt, self._choice.generator)
             if world == MADE
             else world,
+            generator=self._choice.generator,
             target=result.goal.picture,
             is_example=self.target is None,
         )
@@ -155,7 +158,7 @@ class Visitor:
         state = tuple(evaluator.grammar.encode(query["prompt"]).tolist())
         is_example = query.get("target") == EXAMPLE
         target = load_picture() if is_example else None
-        self.place = Place(evaluator, state, query["world"], target, is_example)
+        self.place = Place(evaluator, state, query["world"], generator, target, is_example)
         return self.place
 
     def move(self, state: Sequence[int]) -> Place:
