@@ -179,6 +179,8 @@ def test_a_second_search_replaces_the_first(page, target, tmp_path):
     drop(page, painted(tmp_path / "first.png", (0, 9, 2, 6)))
     page.wait_for_selector(".live .facts")
     choose(page, "Learner", "factored_ucb")
+    page.click("#picture button[aria-label*='Clear'], #picture button[aria-label*='Remove']")
+    page.wait_for_selector("#watch", state="hidden")
     search(page, target)
     assert page.inner_text("#prompt") == GRAMMAR.decode(GOAL)
 
