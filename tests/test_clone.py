@@ -174,6 +174,11 @@ class TestAClone:
         assert run(capsys, *arguments("pictures"))[0] == 0
         assert Counter(row["class"] for row in manifest()) == {"dog": 6, "car": 6}
 
+    def test_says_which_classes_are_alike(self, capsys, tmp_path):
+        make_source(tmp_path / "source", {"dog": 5, "puppy": 5, "car": 9})
+        _, printed, _ = run(capsys, *arguments("source", per_class=1))
+        assert "doubtful: dog stands for several classes: dog, puppy" in printed
+
     def test_may_fix_other_axes(self, capsys, source):
         run(capsys, *arguments(source, "--class-axis", "noun", "--class-axis", "frequency"))
         states = {(row["class"], row["state"][0]) for row in manifest()}

@@ -76,6 +76,11 @@ def clone_with_progress(
 
     with open_clone(source, out, evaluator, settings, on_source, on_match) as clone:
         layout = clone.plan.layout
+        for words, names in _alike(clone.matches):
+            console.print(
+                f"[yellow]doubtful[/]: {escape(words)} stands for several classes:"
+                f" {escape(', '.join(names))}; their pictures show the same"
+            )
         if preview:
             from rldf_agents.cloning.preview import make_preview
 
@@ -124,6 +129,14 @@ def verify_with_progress(out: Path, console: Console) -> Verification:
     elif found.damaged:
         console.print(f"{len(found.damaged)} shards to do: the command that made the clone does")
     return found
+
+
+def _alike(matches: Sequence[ClassMatch]) -> list[tuple[str, list[str]]]:
+    """Return the words that were found for several classes, with the names of these."""
+    names: dict[str, list[str]] = {}
+    for match in matches:
+        names.setdefault(", ".join(match.words), []).append(match.name)
+    return [(words, alike) for words, alike in names.items() if len(alike) > 1]
 
 
 class _Reporter:
