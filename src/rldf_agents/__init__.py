@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         NoisyDiffusionGradient,
         QLearning,
         RandomAgent,
+        TreeUCB,
     )
     from rldf_agents.training import train
 
@@ -42,6 +43,7 @@ __all__ = [
     "NoisyDiffusionGradient",
     "QLearning",
     "RandomAgent",
+    "TreeUCB",
     "train",
 ]
 

@@ -188,7 +188,10 @@ class SearchSettings:
         Raises:
             AgentError: the learner's class raises an error.
         """
-        options = {} if self.epsilon is None else {"epsilon": self.epsilon}
+        options: dict[str, Any] = {} if self.epsilon is None else {"epsilon": self.epsilon}
+        if "trees" in inspect.signature(self.learner_type).parameters:
+            grammar: Grammar = env.get_wrapper_attr("grammar")
+            options["trees"] = tuple(axis.tree for axis in grammar.axes)
         try:
             return self.learner_type(env.observation_space, env.action_space, **options)
         except TypeError as error:

@@ -36,9 +36,9 @@ Grammar = Annotated[
 Learner = Annotated[
     str,
     typer.Option(
-        help="factored_ucb (generates the fewest pictures), dyna_q, linear_q_learning,"
-        " linear_sarsa, noisy_diffusion_gradient, q_learning, sarsa, random, or"
-        " package.module:Class.",
+        help="factored_ucb (generates the fewest pictures), tree_ucb (for axes of hundreds of"
+        " values), dyna_q, linear_q_learning, linear_sarsa, noisy_diffusion_gradient, q_learning,"
+        " sarsa, random, or package.module:Class.",
         autocompletion=_names("rldf_agents.learners", "LEARNERS"),
     ),
 ]

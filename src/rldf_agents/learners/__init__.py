@@ -15,6 +15,7 @@ from rldf_agents.learners.linear import LinearQLearning, LinearSARSA
 from rldf_agents.learners.noisy_diffusion_gradient import NoisyDiffusionGradient
 from rldf_agents.learners.random_agent import RandomAgent
 from rldf_agents.learners.tabular import SARSA, QLearning
+from rldf_agents.learners.tree_ucb import TreeUCB
 from rldf_agents.protocols import Learner
 
 for _module in pkgutil.iter_modules(__path__):
@@ -32,5 +33,6 @@ __all__ = [
     "NoisyDiffusionGradient",
     "QLearning",
     "RandomAgent",
+    "TreeUCB",
     "register_learner",
 ]
