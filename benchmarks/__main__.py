@@ -26,6 +26,7 @@ BENCHMARKS = {
     "suggest": "whether a grammar made for one picture holds its state, and what it saves",
     "throughput": "steps, starts, drawing and the store, against their peers, and what it saves",
     "update_loop": "speed of Q-learning, single and vectorised, against the textbook",
+    "wide_worlds": "pictures until a target is found among 10^12 states, with stand-in feedback",
     "table3": "the paper's Table 3 and Fig. 6, over many targets and seeds",
 }
 _ALL = "all"

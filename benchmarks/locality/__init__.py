@@ -43,7 +43,7 @@ def run(quick: bool) -> Results:
 
 def _measure(case: Case) -> Mapping[str, Any]:
     words = load_grammar(case["grammar"]).axis(case["axis"]).values
-    table = _similarities(case["grammar"], case["axis"], case["similarity"])
+    table = similarities(case["grammar"], case["axis"], case["similarity"])
     order = _order(words, case["order"], case["seed"])
     between = table[order[:-1], order[1:]]
     return {
@@ -62,7 +62,7 @@ def _order(words: Sequence[str], order: str, seed: int) -> npt.NDArray[np.int64]
 
 
 @functools.cache
-def _similarities(grammar: str, axis: str, similarity: str) -> npt.NDArray[np.float64]:
+def similarities(grammar: str, axis: str, similarity: str) -> npt.NDArray[np.float64]:
     """How alike the values of an axis are, in the order of the file: ``[n_values, n_values]``."""
     words = load_grammar(grammar).axis(axis).values
     if similarity == WORDNET:
