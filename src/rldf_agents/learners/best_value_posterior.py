@@ -86,7 +86,7 @@ class BestValuePosterior:
 
     def __init__(self, distances: Sequence[npt.NDArray[np.float32]], misread: float) -> None:
         self._misread = misread
-        similarities = [1 / (1 + steps) for steps in distances]
+        similarities = [(1 / (1 + steps)).astype(np.float32) for steps in distances]
         self._axes = [_Axis(similarity, similarity**2) for similarity in similarities]
         self.probabilities: list[_Floats] = [
             np.full(len(steps), 1 / len(steps)) for steps in distances
