@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # What each module of this package measures; a module is imported when it is asked for.
 BENCHMARKS = {
+    "applications": "what search, slide and ablate deliver on unseen renders, by a judge",
     "cloning": "planning, speed and interruptions of rldf clone",
     "busy_machine": "images per second alone and beside a second process on the same cores",
     "classic": "Q-learning and SARSA on Gymnasium's CliffWalking, Taxi and FrozenLake",
