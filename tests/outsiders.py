@@ -111,5 +111,5 @@ class SlowGenerator(PaintedGenerator):
         return super().__call__(prompts, seeds)
 
 
-def slow_generator() -> PaintedGenerator:
+def steady_generator() -> PaintedGenerator:
     return SlowGenerator(GRAMMAR)

@@ -451,7 +451,7 @@ def workers_of(driver: int) -> list[int]:
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds workers in /proc")
 def test_kills_at_any_time_lose_nothing_and_repeat_nothing(source):
     words = ["clone", source, *OWN, "--per-class", 200, "--shard-size", 8, "--workers", 2]
-    words += ["--generator", "outsiders:slow_generator"]
+    words += ["--generator", "outsiders:steady_generator"]
     chance = random.Random(0)
     for _round in range(6):
         driver = start(*words, "--out", "out")
@@ -481,7 +481,7 @@ def test_kills_at_any_time_lose_nothing_and_repeat_nothing(source):
 @pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_the_same_command_continues(source):
     words = ["clone", source, *OWN, "--per-class", 200, "--shard-size", 8, "--workers", 2]
-    words += ["--generator", "outsiders:slow_generator", "--out", "out"]
+    words += ["--generator", "outsiders:steady_generator", "--out", "out"]
     driver = start(*words)
     deadline = time.monotonic() + 120
     while not list(Path("out").rglob("shards/**/*.json")) and time.monotonic() < deadline:
