@@ -106,6 +106,18 @@ class TestAnAblation:
         others = [prompt for call in made.generator.calls for prompt in call if prompt != own]
         assert len(others) == len(set(others)) == 300
 
+    def test_that_is_interrupted_says_what_the_store_keeps(self):
+        class Interrupted(WeatherGenerator):
+            def __call__(self, prompts, seeds):
+                if len(self.calls) == 2:
+                    raise KeyboardInterrupt
+                return super().__call__(prompts, seeds)
+
+        made = evaluator()
+        made.generator = Interrupted()
+        with pytest.raises(KeyboardInterrupt, match="2 of 12 pictures were finished; nothing was"):
+            ablate(made, paint(EXTENDED, (*DOG, *FOGGY_DAY)), "foggy", 8, 4)
+
     def test_of_a_grammar_that_has_the_words_leaves_them_out(self):
         with pytest.warns(LowConfidenceWarning, match="noun"):
             found = ablate(painted_world(), paint(BASE, DOG), "dog", 2, 4)
