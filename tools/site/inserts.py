@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Callable
 
 from tools.site.environments import axes, environment, manual
+from tools.site.examples import examples
 from tools.site.measurements import cell, medians
 from tools.site.navigation import unlisted
 from tools.site.reference import module
@@ -14,6 +15,7 @@ INSERTS: dict[str, Callable[..., str]] = {
     "axes": axes,
     "cell": cell,
     "environment": environment,
+    "examples": examples,
     "manual": manual,
     "medians": medians,
     "module": module,
