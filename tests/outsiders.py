@@ -14,7 +14,7 @@ def generator() -> PaintedGenerator:
     return PaintedGenerator(GRAMMAR)
 
 
-class Slow(PaintedGenerator):
+class LeisurelyGenerator(PaintedGenerator):
     """Gives a visitor time to stop a search."""
 
     def __call__(self, prompts, seeds) -> np.ndarray:
@@ -22,8 +22,8 @@ class Slow(PaintedGenerator):
         return super().__call__(prompts, seeds)
 
 
-def slow_generator() -> PaintedGenerator:
-    return Slow(GRAMMAR, name="slow")
+def leisurely_generator() -> PaintedGenerator:
+    return LeisurelyGenerator(GRAMMAR)
 
 
 def perception():

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -28,17 +29,32 @@ PATIENCE = 120_000
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
+def folder(tmp_path_factory):
+    """Where the server keeps its files."""
+    return tmp_path_factory.mktemp("app")
+
+
+@pytest.fixture(scope="module")
+def address(folder):
     """The address of a page that serves a world without networks, so that a test takes seconds."""
-    folder = tmp_path_factory.mktemp("app")
     command = [sys.executable, "-m", "rldf_agents", "app", "--port", "0", "--grammar", "base"]
-    command += ["--generator", "outsiders:slow_generator", "--perception", "outsiders:perception"]
+    command += [
+        "--generator",
+        "outsiders:leisurely_generator",
+        "--perception",
+        "outsiders:perception",
+    ]
     with subprocess.Popen(
         [*command, "--store", str(folder / "store.sqlite")],
         stdout=subprocess.PIPE,
         stderr=(folder / "errors").open("w"),
         text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "TMPDIR": str(folder),
+        },
     ) as server:
         line = server.stdout.readline()
         yield re.search(r"http://\S+/", line)[0]
@@ -183,6 +199,19 @@ def test_a_second_search_replaces_the_first(page, target, tmp_path):
     page.wait_for_selector("#watch", state="hidden")
     search(page, target)
     assert page.inner_text("#prompt") == GRAMMAR.decode(GOAL)
+
+
+def test_a_closed_tab_leaves_no_file(page, folder, target):
+    choose(page, "Learner", "random")
+    before = set(folder.rglob("visitor-*"))
+    drop(page, target)
+    page.wait_for_selector(".live .facts")
+    [own] = set(folder.rglob("visitor-*")) - before
+    page.context.close()
+    deadline = time.monotonic() + PATIENCE / 1000
+    while own.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not own.exists()
 
 
 def test_it_fits_a_phone(chromium, address, target):
