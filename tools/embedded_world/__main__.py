@@ -330,5 +330,34 @@ def targets(
         render_targets(Cutouts.load(cutouts), folder / "embedded")
 
 
+@app.command()
+def dataset(
+    out: Annotated[Path, typer.Argument(help="Folder for the data sets; must not exist.")],
+    cutouts: Annotated[Path, typer.Option(help="Where the two Debian packages were unpacked.")],
+    per_class: Annotated[
+        int, typer.Option(min=1, help="Pictures of each of the ten classes.")
+    ] = 200,
+    shift: Annotated[
+        list[str] | None,
+        typer.Option(help="sketch, recoloured, blurred or cropped; may be given several times."),
+    ] = None,
+    seed: Seed = 8,
+    workers: Annotated[int, typer.Option(help="Processes that render side by side.")] = 2,
+) -> None:
+    """Render OUT/real/train, OUT/real/val and shifted versions of val, as class folders.
+
+    Uses the judge's cut-outs, of which the models have never seen some.
+    """
+    from tools.embedded_world.cutouts import Cutouts
+    from tools.embedded_world.dataset import DATASET_SHIFTS, write_dataset
+
+    shifts = tuple(dict.fromkeys(shift or ()))
+    if unknown := [name for name in shifts if name not in DATASET_SHIFTS]:
+        raise SystemExit(f"unknown shift {unknown[0]!r}; known: {', '.join(DATASET_SHIFTS)}")
+    if out.exists():
+        raise SystemExit(f"{out} exists: choose another folder")
+    write_dataset(Cutouts.load(cutouts, "judge"), out, per_class, shifts, seed, workers)
+
+
 if __name__ == "__main__":
     app()

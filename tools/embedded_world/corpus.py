@@ -115,7 +115,8 @@ def _grammar(name: str) -> Grammar:
     return load_grammar(name)
 
 
-def _sample(rng: np.random.Generator, grammar: str, tidy: bool) -> Description:
+def sample_description(rng: np.random.Generator, grammar: str, tidy: bool) -> Description:
+    """Return a random picture of a grammar, composed tidily or loosely."""
     return dataclasses.replace(
         _content(rng, grammar, _TIDY_MANY if tidy else int(rng.integers(2, 5))),
         tidy=tidy,
@@ -226,7 +227,9 @@ def render_chunk(cutouts: Cutouts, plan: CorpusPlan, chunk: int) -> tuple[np.nda
     boxes = np.full((CHUNK, MAX_BOXES, 5), -1, np.int16)
     grammars = rng.choice(len(GRAMMARS), CHUNK, p=[_SHARES[g] for g in GRAMMARS])
     for i, grammar in enumerate(grammars):
-        description = _sample(rng, GRAMMARS[grammar], bool(rng.uniform() < plan.tidy_share))
+        description = sample_description(
+            rng, GRAMMARS[grammar], bool(rng.uniform() < plan.tidy_share)
+        )
         pictures[i], found = renderer.render(rng, description)
         labels[i] = _labels(description)
         boxes[i, : len(found)] = found
