@@ -58,7 +58,7 @@ def render_report(result: SearchResult, versions: Mapping[str, str], command: st
         versions: of Python and the packages, by name.
         command: what the user can type to have it again.
     """
-    return template("report.html.jinja").render(
+    return _template("report.html.jinja").render(
         result=result,
         target_name=Path(result.target).name,
         goal_axes=axis_readings(result.goal, result.best[0].visit.state),
@@ -83,7 +83,7 @@ def render_slide(
         versions: of Python and the packages, by name.
         command: what the user can type to have it again.
     """
-    return template("slide.html.jinja").render(
+    return _template("slide.html.jinja").render(
         slide=slide,
         animation=_inline(animation, "webp"),
         target_name=Path(target).name,
@@ -148,7 +148,17 @@ def render_index(results: Sequence[SearchResult], links: Sequence[str]) -> str:
     """
     names = [Path(result.target).name for result in results]
     searches = list(zip(results, names, links, strict=True))
-    return template("index.html.jinja").render(searches=searches)
+    return _template("index.html.jinja").render(searches=searches)
+
+
+def render(template: str, **values: object) -> str:
+    """Return a template of this package, filled in.
+
+    Args:
+        template: name of its file.
+        **values: by the names that it uses.
+    """
+    return _template(template).render(**values)
 
 
 def render(template: str, **values: object) -> str:
@@ -273,9 +283,13 @@ def _inline(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def template(name: str) -> Template:
-    """Return a page template by the name of its file in ``templates``."""
-    return _environment().gettemplate(name)
+def render_page(name: str, **values: object) -> str:
+    """Return the page of a template in ``templates``, filled with values."""
+    return _template(name).render(**values)
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
 
 
 @cache

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from rldf_agents.evaluation.features import in_equal_sizes
 from rldf_gym.generation.vocabulary import read_known_words, words_in
 from rldf_gym.grammar import Grammar, compile_grammar
 from rldf_gym.grammar.builders import Vocabulary, write_grammar
@@ -38,27 +39,30 @@ class ClassReader:
         Raises:
             GrammarError: the names make no grammar, as two that are equal but for their case.
         """
-        self._perception = perception
         words = [_word(each) for each in classes]
         sentence = ("a photo of a ", Vocabulary("class_name", tuple(words)))
         grammar = compile_grammar(write_grammar(sentence, (), "classes").source, "classes")
         values = grammar.axes[0].values
         self._labels = np.array([words.index(value) for value in values])
         self._decoder = _decoder(perception, grammar)
-        self._models = perception.models()
-        reader = self._decoder.readers[0]
-        self.name = f"class read by {name} ({reader.replace('_', ' ')})"
-        facts = [reader, *words, *(model.fingerprint for model in self._models.values())]
+        self._reader = self._decoder.readers[0]
+        self._model = perception.models()[self._reader]
+        self.name = f"class read by {name} ({self._reader.replace('_', ' ')})"
+        facts = [self._reader, *words, self._model.fingerprint, f"{perception.temperatures}"]
         self.fingerprint = hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
     def __call__(self, pictures: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.int64]:
         """Return the index of the class that is read in each picture, -1 for none."""
-        labels = []
-        for picture in pictures:
-            seen = {name: model(picture[None])[0] for name, model in self._models.items()}
-            value = self._decoder.read(**seen).values[0]
-            labels.append(_UNREAD if value < 0 else self._labels[value])
-        return np.array(labels, np.int64)
+        return in_equal_sizes(pictures, self._read)
+
+    def _read(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+        values = []
+        for output in self._model(batch):
+            # Where another model reads the only axis, CLIP's embedding decides nothing.
+            seen = {"clip": {"embedding": np.zeros(1, np.float32)}, self._reader: output}
+            values.append(self._decoder.read(**seen).values[0])
+        found = np.array(values, np.int64)
+        return np.where(found < 0, _UNREAD, self._labels[found])
 
 
 def unknown_words(perception: Perception, classes: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from rldf_gym.perception import OpenClip
 from rldf_gym.registry import is_object_name, make_named, unknown_name
 
 Pictures = Sequence[npt.NDArray[np.uint8]]
+_Number = TypeVar("_Number", bound=np.generic)
 AUTO = "auto"
 _OPEN_CLIP = "open_clip:"
 _BATCH = 32
@@ -102,14 +103,14 @@ class TorchExtractor:
 
 
 def in_equal_sizes(
-    pictures: Pictures, features: Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
-) -> npt.NDArray[np.float32]:
+    pictures: Pictures, function: Callable[[npt.NDArray[np.uint8]], npt.NDArray[_Number]]
+) -> npt.NDArray[_Number]:
     """Apply a function to batches uint8 ``[n, H, W, 3]`` of neighbours of one size."""
     rows = []
     for _, group in itertools.groupby(pictures, key=lambda picture: picture.shape):
         same = list(group)
         for start in range(0, len(same), _BATCH):
-            rows.append(features(np.stack(same[start : start + _BATCH])))
+            rows.append(function(np.stack(same[start : start + _BATCH])))
     return np.concatenate(rows)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rldf_agents.applications.output import output_dirs
-from rldf_agents.applications.report import template
+from rldf_agents.applications.report import render_page
 from rldf_agents.applications.result import REPORT_FILE, as_json, versions
 from rldf_agents.evaluation.classifier import Interval
 from rldf_agents.evaluation.evaluation import Evaluation
@@ -253,7 +253,8 @@ def page(evaluation: Evaluation, command: str) -> str:
         ]
         samples.append((name, *rows))
     fids = [each.fid for each in evaluation.distances if each.fid is not None]
-    return template("evaluation.html.jinja").render(
+    return render_page(
+        "evaluation.html.jinja",
         evaluation=evaluation,
         facts=facts(evaluation),
         verdict=verdict(evaluation),
