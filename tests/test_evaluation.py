@@ -268,7 +268,8 @@ class TestTheCommand:
         arguments[arguments.index("--perception") + 1] = "embedded"
         found = document(capsys, *arguments)
         assert found["consistency"] == {"reader": None, "all": None}
-        assert "does not know the class words: vermilion" in found["notes"][0]
+        assert "the perception embedded does not know" in found["notes"][0].lower()
+        assert "vermilion" in found["notes"][0]
 
     @pytest.mark.parametrize(
         ("change", "reason"),

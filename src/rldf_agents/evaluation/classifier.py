@@ -114,7 +114,11 @@ def train_classifier(
         seed: decides weights, batches and crops.
         device: where it runs.
         on_epoch: receives the number of finished epochs.
+
+    Raises:
+        AgentError: fewer than two pictures.
     """
+    require(len(pictures) > 1, "training pictures", len(pictures), "more, or --no-classifier")
     import torch
     from torchvision.models import resnet18
 
@@ -172,7 +176,7 @@ def _has_bfloat16(device: Any) -> bool:
 
     if device.type == "cpu":
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return bool(device.type == "cuda" and torch.cuda.is_bf16_supported())
 
 
 def _rate(done: float) -> float:

@@ -13,7 +13,7 @@ from rldf_agents.evaluation.features import in_equal_sizes
 from rldf_gym.generation.vocabulary import read_known_words, words_in
 from rldf_gym.grammar import Grammar, compile_grammar
 from rldf_gym.grammar.builders import Vocabulary, write_grammar
-from rldf_gym.perception import LabelDecoder, Perception
+from rldf_gym.perception import LabelDecoder, Output, Perception
 
 _UNREAD = -1
 
@@ -56,11 +56,14 @@ class ClassReader:
         return in_equal_sizes(pictures, self._read)
 
     def _read(self, batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-        values = []
+        values: list[int] = []
         for output in self._model(batch):
             # Where another model reads the only axis, CLIP's embedding decides nothing.
-            seen = {"clip": {"embedding": np.zeros(1, np.float32)}, self._reader: output}
-            values.append(self._decoder.read(**seen).values[0])
+            seen: dict[str, Output] = {
+                "clip": {"embedding": np.zeros(1, np.float32)},
+                self._reader: output,
+            }
+            values.append(int(self._decoder.read(**seen).values[0]))
         found = np.array(values, np.int64)
         return np.where(found < 0, _UNREAD, self._labels[found])
 
