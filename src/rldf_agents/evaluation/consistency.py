@@ -47,7 +47,7 @@ class ClassReader:
         self._decoder = _decoder(perception, grammar)
         self._reader = self._decoder.readers[0]
         self._model = perception.models()[self._reader]
-        self.name = f"class read by {name} ({self._reader.replace('_', ' ')})"
+        self.name = f"the {self._reader.replace('_', ' ')} of {name}"
         facts = [self._reader, *words, self._model.fingerprint, f"{perception.temperatures}"]
         self.fingerprint = hashlib.sha256("\n".join(facts).encode()).hexdigest()
 

@@ -83,12 +83,13 @@ def verdict(evaluation: Evaluation) -> str:
 
 def distance_table(evaluation: Evaluation) -> Table:
     """Return FID, KID, precision and recall to the real data set and each shift."""
+    held_out = " (held out)" if any(evaluation.real.splits) else ""
     return Table(
         "The clone: distance to each data set",
         ("data set", "pictures", "FID", "KID", "precision", "recall"),
         tuple(
             (
-                f"{each.data} (held out)" if each.data == REAL else each.data,
+                f"{REAL}{held_out}" if each.data == REAL else each.data,
                 f"{each.pictures:,}",
                 _number(each.fid),
                 _NONE if each.kid is None else f"{each.kid:.4f} ± {each.kid_deviation:.4f}",
@@ -212,8 +213,8 @@ def markdown(evaluation: Evaluation, command: str) -> str:
 def ratio_text(ratio: Interval) -> str:
     """Return the accuracy of the clone's classifiers relative to the real ones', in words."""
     return (
-        f"On real pictures, training on the clone reaches {ratio.value:.1%} of the accuracy of"
-        f" training on real ones (95 % interval {ratio.low:.1%} to {ratio.high:.1%})."
+        f"On real pictures, training on the clone reaches {100 * ratio.value:.1f} % of the accuracy of"
+        f" training on real ones (95 % interval {100 * ratio.low:.1f} to {100 * ratio.high:.1f})."
     )
 
 
