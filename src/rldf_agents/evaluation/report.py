@@ -213,8 +213,8 @@ def markdown(evaluation: Evaluation, command: str) -> str:
 def ratio_text(ratio: Interval) -> str:
     """Return the accuracy of the clone's classifiers relative to the real ones', in words."""
     return (
-        f"On real pictures, training on the clone reaches {100 * ratio.value:.1f} % of the accuracy of"
-        f" training on real ones (95 % interval {100 * ratio.low:.1f} to {100 * ratio.high:.1f})."
+        f"On real pictures, training on the clone reaches {100 * ratio.value:.1f} % of the accuracy"
+        f" of training on real ones (95 % interval {100 * ratio.low:.1f} to {100 * ratio.high:.1f})."
     )
 
 
