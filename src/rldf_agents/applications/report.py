@@ -161,16 +161,6 @@ def render(template: str, **values: object) -> str:
     return _template(template).render(**values)
 
 
-def render(template: str, **values: object) -> str:
-    """Return a template of this package, filled in.
-
-    Args:
-        template: name of its file.
-        **values: by the names that it uses.
-    """
-    return _template(template).render(**values)
-
-
 def _comparison(result: SearchResult) -> Markup | None:
     other = result.beside
     if other is None or not result.steps:
@@ -281,11 +271,6 @@ def data_uri(picture: npt.NDArray[np.uint8]) -> str:
 
 def _inline(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-
-
-def render_page(name: str, **values: object) -> str:
-    """Return the page of a template in ``templates``, filled with values."""
-    return _template(name).render(**values)
 
 
 def _template(name: str) -> Template:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rldf_agents.applications.output import output_dirs
-from rldf_agents.applications.report import render_page
+from rldf_agents.applications.report import render
 from rldf_agents.applications.result import REPORT_FILE, as_json, versions
 from rldf_agents.evaluation.classifier import Interval
 from rldf_agents.evaluation.evaluation import Evaluation
@@ -214,7 +214,8 @@ def ratio_text(ratio: Interval) -> str:
     """Return the accuracy of the clone's classifiers relative to the real ones', in words."""
     return (
         f"On real pictures, training on the clone reaches {100 * ratio.value:.1f} % of the accuracy"
-        f" of training on real ones (95 % interval {100 * ratio.low:.1f} to {100 * ratio.high:.1f})."
+        f" of training on real ones (95 % interval {100 * ratio.low:.1f} to"
+        f" {100 * ratio.high:.1f})."
     )
 
 
@@ -254,7 +255,7 @@ def page(evaluation: Evaluation, command: str) -> str:
         ]
         samples.append((name, *rows))
     fids = [each.fid for each in evaluation.distances if each.fid is not None]
-    return render_page(
+    return render(
         "evaluation.html.jinja",
         evaluation=evaluation,
         facts=facts(evaluation),
