@@ -151,6 +151,15 @@ class TestTheFolders:
         assert found.held_out(0).sum() == 6
         assert found.name(0) == "train/blue/0.png"
 
+    def test_of_a_clone_have_more_than_splits_and_a_class_may_be_called_train(self, tmp_path):
+        write(tmp_path / "clone" / "train", 1, each=3)
+        (tmp_path / "clone" / "shards").mkdir()
+        (tmp_path / "clone" / "clone.json").write_text("{}")
+        assert len(open_labelled_folder(tmp_path / "clone")) == 9
+        write(tmp_path / "vehicles", 1, each=3)
+        (tmp_path / "vehicles" / "red").rename(tmp_path / "vehicles" / "train")
+        assert open_labelled_folder(tmp_path / "vehicles").classes == ("blue", "green", "train")
+
     def test_without_splits_hold_out_a_fifth_of_every_class(self, tmp_path):
         found = open_labelled_folder(write(tmp_path / "data", 1, each=10))
         held_out = found.held_out(0)

@@ -17,6 +17,7 @@ from rldf_gym.goal import TargetError, load_picture
 TRAINING_SPLITS, TEST_SPLITS = ("train",), ("val", "validation", "test")
 _SPLITS = {*TRAINING_SPLITS, *TEST_SPLITS}
 _HELD_OUT_SHARE = 0.2
+_CLONE_FILE = "clone.json"  # of `rldf clone`, which has more folders beside its splits
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many pictures are done, and of how many."""
@@ -116,8 +117,10 @@ def _listed(folder: Path) -> list[tuple[Path, str, str]]:
     if not folder.is_dir():
         raise AgentError(f"{folder} is not a folder: give a folder of class folders")
     tops = _folders(folder)
-    splits = [top for top in tops if top.name in _SPLITS]
-    if splits and len(splits) < len(tops):
+    # A class may be called "train", too: a split holds folders.
+    splits = [top for top in tops if top.name in _SPLITS and _folders(top)]
+    made_by_rldf = (folder / _CLONE_FILE).is_file()
+    if splits and len(splits) < len(tops) and not made_by_rldf:
         others = ", ".join(top.name for top in tops if top not in splits)
         raise AgentError(
             f"{folder} holds splits ({splits[0].name}) beside other folders ({others}): give a"
