@@ -56,8 +56,10 @@ def evaluate(
 
     Example: rldf evaluate out/clone --real photos --shift sketch=drawings --out out/evaluation
     """
-    _require_packages(("torchmetrics", "torch_fidelity"))
     from rldf_agents.errors import AgentError
+
+    if importlib.util.find_spec("torchmetrics") is None:
+        raise AgentError("rldf evaluate needs torchmetrics: pip install 'rldf-gym[evaluate]'")
     from rldf_agents.evaluation import EvaluationSettings
     from rldf_agents.evaluation import evaluate as measure
     from rldf_agents.evaluation.classifier import ClassifierSettings
@@ -119,10 +121,3 @@ def _shifts(assignments: Sequence[str]) -> dict[str, Path]:
             raise AgentError(f"--shift {name} is given twice: give it once")
         shifts[name] = Path(folder)
     return shifts
-
-
-def _require_packages(names: Sequence[str]) -> None:
-    from rldf_agents.errors import AgentError
-
-    if missing := [name for name in names if importlib.util.find_spec(name) is None]:
-        raise AgentError(f"rldf evaluate needs {missing[0]}: run pip install 'rldf-gym[evaluate]'")

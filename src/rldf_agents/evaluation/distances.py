@@ -120,17 +120,23 @@ def _tensor(features: Features) -> torch.Tensor:
 
 
 def _precision_and_recall(real: Features, clone: Features) -> tuple[float, float]:
-    from torch_fidelity.metric_prc import prc_features_to_metric
+    """Return the share of each within the other's manifold, k = 3.
 
-    found = prc_features_to_metric(
-        _tensor(clone),
-        _tensor(real),
-        prc_neighborhood=_NEIGHBOURS,
-        prc_batch_size=_BLOCK,
-        save_cpu_ram=True,
-        verbose=False,
+    The manifold is the union of balls around its members that reach their third neighbours. Not by
+    torch-fidelity: it installs a package named "tests", which hides a project's own.
+    """
+    return _share_within(clone, real), _share_within(real, clone)
+
+
+def _share_within(some: Features, manifold: Features) -> float:
+    import torch
+
+    # The first neighbour of a member is the member itself.
+    radii = torch.cat(
+        [block.kthvalue(_NEIGHBOURS + 1).values for block in _blocks(manifold, manifold)]
     )
-    return found["precision"], found["recall"]
+    within = [(block <= radii).any(dim=1) for block in _blocks(some, manifold)]
+    return float(torch.cat(within).double().mean())
 
 
 def diversity(features: Features, labels: npt.NDArray[np.int64], n: int, seed: int) -> list[float]:

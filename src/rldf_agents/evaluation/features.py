@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -151,8 +152,13 @@ def _embedded(device: str | None) -> FeatureExtractor:
 
 def _inception(device: str | None) -> FeatureExtractor:
     import torch
-    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ModuleNotFoundError as absent:
+        raise AgentError(
+            f"--features inception needs {absent.name}: pip install 'rldf-gym[evaluate]'"
+        ) from absent
     path = _inception_file()
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -271,7 +277,8 @@ def make_extractor(spec: str, device: str | None = None) -> FeatureExtractor:
         RLDFError: an object that cannot be made, or an unknown device.
     """
     if spec == AUTO:
-        spec = "inception" if _inception_file().is_file() else "embedded"
+        has_network = importlib.util.find_spec("torch_fidelity") is not None
+        spec = "inception" if has_network and _inception_file().is_file() else "embedded"
     if spec in FEATURES:
         return FEATURES[spec](device)
     if spec.startswith(_OPEN_CLIP):
