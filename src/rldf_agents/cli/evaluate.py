@@ -37,10 +37,9 @@ def evaluate(
     perception: Annotated[
         str, typer.Option(help="What reads the classes: see rldf search --perception.")
     ] = "embedded",
-    classifier: Annotated[
-        bool,
-        typer.Option("--classifier/--no-classifier", help="Whether to train and test classifiers."),
-    ] = True,
+    no_classifier: Annotated[
+        bool, typer.Option("--no-classifier", help="Train and test no classifiers.")
+    ] = False,
     classifier_epochs: Annotated[int, typer.Option(help="Passes over the pictures.")] = 30,
     classifier_seeds: Annotated[int, typer.Option(help="Classifiers of each data set.")] = 3,
     classifier_side: Annotated[
@@ -78,9 +77,9 @@ def evaluate(
         )
     settings = EvaluationSettings(
         seed,
-        ClassifierSettings(classifier_epochs, classifier_seeds, classifier_side)
-        if classifier
-        else None,
+        None
+        if no_classifier
+        else ClassifierSettings(classifier_epochs, classifier_seeds, classifier_side),
         device,
     )
     console = output.console()
