@@ -160,7 +160,7 @@ def _fit(
             answers = torch.from_numpy(labels[rows]).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=_has_bfloat16(device)):
                 logits = network(_normalised(batch.to(device)))
-            loss = functional.cross_entropy(
+            loss: Any = functional.cross_entropy(
                 logits.float(), answers, label_smoothing=_LABEL_SMOOTHING
             )
             optimiser.zero_grad()
