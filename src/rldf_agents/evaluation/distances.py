@@ -73,7 +73,7 @@ def enough_for_fid(real: Features, clone: Features) -> bool:
 
     With fewer, a covariance has no full rank and FID is far too large.
     """
-    return min(len(real), len(clone)) > real.shape[1]
+    return bool(min(len(real), len(clone)) > real.shape[1])
 
 
 def _frechet_distance(real: Features, clone: Features) -> float:

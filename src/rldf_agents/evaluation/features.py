@@ -141,7 +141,8 @@ class ClipExtractor:
 
         def features(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             embeddings = np.stack([output["embedding"] for output in self._clip(batch)])
-            return (embeddings * np.sqrt(embeddings.shape[1])).astype(np.float32)
+            scaled: npt.NDArray[np.float32] = embeddings * np.float32(embeddings.shape[1] ** 0.5)
+            return scaled
 
         return in_equal_sizes(pictures, features)
 
@@ -243,7 +244,7 @@ def _prepared(side: int, mean: Sequence[float], deviation: Sequence[float]) -> C
     import torch
     from torchvision.transforms import v2
 
-    return v2.Compose(
+    prepare: Callable[[Any], Any] = v2.Compose(
         [
             v2.Resize(side, v2.InterpolationMode.BICUBIC, antialias=True),
             v2.CenterCrop(side),
@@ -251,6 +252,7 @@ def _prepared(side: int, mean: Sequence[float], deviation: Sequence[float]) -> C
             v2.Normalize(list(mean), list(deviation)),
         ]
     )
+    return prepare
 
 
 FEATURES: Mapping[str, Callable[[str | None], FeatureExtractor]] = MappingProxyType(

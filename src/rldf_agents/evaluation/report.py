@@ -228,8 +228,8 @@ def table_csv(evaluation: Evaluation) -> str:
         for measure in ("fid", "kid", "precision", "recall"):
             value = getattr(each, measure)
             if value is not None:
-                row = ("Table 1", evaluation.features, each.data, measure, value, "", "")
-                writer.writerow(("this clone", *row))
+                names = ("this clone", "Table 1", evaluation.features, each.data, measure)
+                writer.writerow((*names, value, "", ""))
     for test in evaluation.transfer.tests if evaluation.transfer else ():
         interval = (test.accuracy.value, test.accuracy.low, test.accuracy.high)
         row = ("Table 2", f"trained on {test.trained_on}", test.tested_on, "accuracy")
