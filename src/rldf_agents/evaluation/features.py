@@ -140,9 +140,8 @@ class ClipExtractor:
         """Return the embeddings."""
 
         def features(batch: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-            embeddings = np.stack([output["embedding"] for output in self._clip(batch)])
-            scaled: npt.NDArray[np.float32] = embeddings * np.float32(embeddings.shape[1] ** 0.5)
-            return scaled
+            found = [output["embedding"].astype(np.float32) for output in self._clip(batch)]
+            return np.stack(found) * np.float32(len(found[0]) ** 0.5)
 
         return in_equal_sizes(pictures, features)
 
