@@ -15,6 +15,9 @@ from rldf_agents.cloning.shards import Job, ShardStatistics, ShardWorker, use_on
 from rldf_agents.errors import AgentError
 from rldf_gym.errors import RLDFError
 
+_ATTEMPTS = 3
+"""Ray gives up after half a minute, which is short on a busy machine."""
+
 
 def run(job: Job, shards: Sequence[int], workers: int) -> Generator[ShardStatistics, None, None]:
     """Generate shards in a pool of actors, one for each processor or GPU.
@@ -55,10 +58,15 @@ def _start_ray(workers: int) -> Any:
         common["num_cpus"] = max(workers, os.cpu_count() or 1)
         common["include_dashboard"] = False
         common["_node_ip_address"] = "127.0.0.1"
-    try:
-        ray.init(**common)
-    except Exception as error:  # Ray raises plain ones
-        raise AgentError(f"Ray cannot be started: {' '.join(str(error).split())}") from error
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            ray.init(**common)
+            break
+        except Exception as error:  # Ray raises plain ones
+            ray.shutdown()
+            if attempt == _ATTEMPTS:
+                reason = " ".join(str(error).split())
+                raise AgentError(f"Ray cannot be started: {reason}") from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
