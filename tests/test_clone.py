@@ -18,6 +18,7 @@ from PIL import Image
 from pyarrow import parquet
 from test_cli import refusal, run
 
+from rldf_agents.cloning.engines import WorkersDiedError
 from rldf_agents.cloning.verification import verify
 
 GRAMMAR = outsiders.GRAMMAR
@@ -128,6 +129,17 @@ class TestAClone:
         assert files("out") == files("other")
         run(capsys, *arguments(source, "--seed", 1, out="third"))
         assert files("out").keys() != files("third").keys()
+
+    def test_keeps_nothing_of_a_worker_that_died_in_the_middle(self, capsys, source, monkeypatch):
+        def dying(job, shards, workers):
+            for statistics in here(job, shards, workers):
+                Path("out/train/Hund/.123.half.png").write_bytes(b"half")
+                yield statistics
+                raise WorkersDiedError
+
+        monkeypatch.setattr("rldf_agents.cloning.engines.ENGINES", {"local": dying})
+        assert run(capsys, *arguments(source))[0] == 0
+        assert run(capsys, "clone", "--verify", "out")[0] == 0
 
     def test_finishes_what_an_earlier_run_left(self, capsys, source, monkeypatch):
         def interrupted(job, shards, workers):

@@ -141,6 +141,7 @@ class Clone:
 
     def finish(self) -> None:
         """Write the manifest and, for image folders, metadata.jsonl."""
+        remove_partial_files(self.out)  # of workers that died in this run
         write_manifest(self.out, self.rows())
         if self.settings.format == "imagefolder":
             write_metadata(self.out, self.rows())
