@@ -29,8 +29,8 @@ from gymnasium import spaces
 
 from benchmarks.locality import WORDNET, similarities
 from benchmarks.results import Case, Report, Results, measure
-from benchmarks.sample_efficiency.peers import JUMPING_PEERS
 from benchmarks.sample_efficiency.search import EndWithLedger, Ledger, Watched
+from benchmarks.sample_efficiency.searchers import JUMPING_PEERS
 from rldf_agents.learners import LEARNERS
 from rldf_agents.learners.value_trees import tree_distances
 from rldf_gym.actions import make_action_mode
