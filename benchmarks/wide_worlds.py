@@ -235,7 +235,8 @@ def report(results: Results) -> Report:
         " feedback is a **stand-in** that follows WordNet's path similarity on every axis, and"
         f" misreads {settings['misread']:.0%} of the states on one axis, as any other value of it."
         " The cost is the number of distinct states visited, the start included, until the target"
-        f" is first visited; a search ends after {settings['budget']}.",
+        f" is first visited; a search ends after {settings['budget']}. Tree UCB's constants were"
+        " chosen with this stand-in, on other targets.",
         "",
         f"**Bar:** median of at most {bar} images by the best learner, in at least"
         f" {settings['bar_states']:.0e} states: {_number(median, settings['budget'])}, {verdict}.",
@@ -246,7 +247,7 @@ def report(results: Results) -> Report:
         " there, of which the grammar's tree keeps one: it is often wrong about what is near.",
     }
     for feedback, text in texts.items():
-        lines += ["", f"## Feedback by the {feedback}", "", text, "", *_table(found, feedback, bar)]
+        lines += ["", f"## Likeness: {feedback}", "", text, "", *_table(found, feedback, bar)]
     lines += [
         "",
         "Moves: `jump` sets one axis to a value, `tree` moves along the axis's tree, `axis` by one"
