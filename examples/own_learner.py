@@ -8,9 +8,10 @@ from rldf_gym.goal import DEFAULT_TARGET
 
 
 class AxisByAxis:
-    """Keeps the best reward of every word; goes to the nearest untried word, else to the best."""
+    """Keeps the best reward of every word; goes to the nearest untried one, else to the best."""
 
     def __init__(self, observation_space, action_space) -> None:
+        self._random = np.random.default_rng(0)
         self._best = [np.full(size, -np.inf) for size in observation_space.nvec]
 
     def select_action(self, observation):
@@ -20,7 +21,7 @@ class AxisByAxis:
             there = untried[np.abs(untried - here).argmin()] if untried.size else best.argmax()
             if there != here:
                 return np.array([axis, there > here], np.int64)
-        return np.array([0, 0])
+        return self._random.integers([len(self._best), 2])
 
     def update(self, transition):
         """Learn from one step: observation, action, reward, next_observation and its end."""

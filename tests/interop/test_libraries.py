@@ -18,19 +18,16 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return str(tmp_path_factory.mktemp("world") / "store.sqlite")
-
-
 @pytest.mark.parametrize(
     "example",
     ["cleanrl_dqn", "cleanrl_ppo", "rllib_ppo", "tianshou_dqn", "torchrl_dqn"],
 )
-def test_training_for_a_few_hundred_steps_beats_chance(example, store, monkeypatch, capsys):
+def test_training_for_a_few_hundred_steps_beats_chance(
+    example, embedded_store, monkeypatch, capsys
+):
     monkeypatch.syspath_prepend(EXAMPLES)
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    chance, trained = importlib.import_module(example).main(store=store)
+    chance, trained = importlib.import_module(example).main(store=str(embedded_store))
     # An episode has 20 steps, so this is one more axis read right in every second picture.
     assert trained > chance + 10
     assert f"{chance:.1f} at random, {trained:.1f} trained" in capsys.readouterr().out
