@@ -26,7 +26,8 @@ def main(source: Path | None = None, out: Path = Path("clone"), per_class: int =
         settings = CloneSettings(per_class=per_class, workers=1)
         summary = clone_with_progress(source, out, evaluator, settings, console)
     evaluator.store.close()
-    print(summary)
+    for each in summary["classes"]:
+        print(f"{each['class']}: {each['pictures']} times a photo of {' '.join(each['words'])}")
     print(verify_with_progress(out, console))
 
 
