@@ -20,7 +20,7 @@ BENCHMARKS = {
     "inversion": "how well methods find a picture's prompt at a number of pictures, by a judge",
     "locality": "whether neighbours on an axis mean alike, against other orders",
     "sample_efficiency": "pictures until a target is found: learners and their peers",
-    "judge_labels": "how often the judge agrees with a person on generated pictures",
+    "judge_labels": "how often the judge agrees with labels given by eye",
     "loading": "compile time of large grammars against Lark, and time of gym.make",
     "matching_images": "share of targets for which rldf search finds a matching image",
     "search_success": "share of targets whose goal state tabular learners reach, and at what cost",

@@ -1,8 +1,7 @@
-"""How often the judge agrees with a person, on generated pictures.
+"""How often the judge agrees with labels given by eye, on generated pictures.
 
 `benchmarks/judge/labelled` holds pictures that the embedded text-to-image model generated, with
-labels that a person gave without seeing the prompts; an axis that the person could not tell is
-empty. The judge learned from renders, and generated pictures are softer.
+labels given by eye, without the prompts in sight; an axis that could not be told is empty. The judge learned from renders, and generated pictures are softer.
 """
 
 import csv
@@ -25,7 +24,7 @@ def run(quick: bool) -> Results:
     with (FOLDER / "labels.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     labelled: list[Case] = [
-        {"picture": row["picture"], "axis": axis, "person": word}
+        {"picture": row["picture"], "axis": axis, "by eye": word}
         for row in rows
         for axis, word in row.items()
         if axis not in _FACTS and word
@@ -50,10 +49,10 @@ def run(quick: bool) -> Results:
 def report(results: Results) -> Report:
     """Tabulate agreement by axis, and list what the two see differently."""
     lines = [
-        "# The judge beside a person",
+        "# The judge beside labels given by eye",
         "",
-        f"{results.settings['pictures']} pictures that the embedded model generated, labelled by a "
-        "person who did not see the prompts.",
+        f"{results.settings['pictures']} pictures that the embedded model generated, labelled by "
+        "eye without the prompts in sight.",
         "",
         "| axis | labels | the judge agrees | its mean probability |",
         "|---|---:|---:|---:|",
@@ -62,15 +61,15 @@ def report(results: Results) -> Report:
     lines += [_line(axis, some) for axis, some in rows.items() if some]
     lines += [_line("all labels", results.rows), "", "Where they differ:", ""]
     lines += [
-        f"- {row['picture']}, {row['axis']}: person {row['person']}, judge {row['judge']} "
+        f"- {row['picture']}, {row['axis']}: by eye {row['by eye']}, judge {row['judge']} "
         f"({row['probability']:.2f})"
         for row in results.rows
-        if row["judge"] != row["person"]
+        if row["judge"] != row["by eye"]
     ]
     return Report("\n".join([*lines, ""]))
 
 
 def _line(name: str, rows: Sequence[dict[str, Any]]) -> str:
-    agreed = np.mean([row["judge"] == row["person"] for row in rows])
+    agreed = np.mean([row["judge"] == row["by eye"] for row in rows])
     sure = np.mean([row["probability"] for row in rows])
     return f"| {name} | {len(rows)} | {agreed:.3f} | {sure:.3f} |"
