@@ -154,6 +154,8 @@ def report(results: Results) -> Report:
         f"Served pictures take {times[0]} times as long, and {times[1]} times the processor time:"
         " median of the rounds' ratios, the least and the greatest in brackets. The bar is 1.10.",
     ]
+    if "fastapi" in results.machine["versions"]:
+        lines += ["", "Measured when the server used FastAPI; it is Starlette alone since then."]
     return Report("\n".join(lines))
 
 
