@@ -1,7 +1,7 @@
 """How often the judge agrees with labels given by eye, on generated pictures.
 
 `benchmarks/judge/labelled` holds pictures that the embedded text-to-image model generated, with
-labels given by eye, without the prompts in sight; an axis that could not be told is empty. The
+labels given by eye, without the prompts in sight; an axis that could not be read is empty. The
 judge learned from renders, and generated pictures are softer.
 """
 
