@@ -253,3 +253,13 @@ def test_numbers_without_an_action_are_rejected(numbers):
 def test_continuous_actions_of_vector_environments_are_not_numbered():
     with pytest.raises(RLDFError, match="MultiDiscrete"):
         VectorFlattenAction(gym.make_vec("Pendulum-v1", 2))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_numbered_actions_have_a_mask_of_their_own_size(mode):
+    env = gym.make("RLDF-Flat-v0", action_mode=mode, **painted_arguments())
+    env.reset(seed=0)
+    mask = env.get_wrapper_attr("action_masks")()
+    assert mask.shape == (env.action_space.n,)
+    assert mask.any()
+    assert mask.all() == (mode in ("axis", "joint"))

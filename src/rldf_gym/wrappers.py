@@ -170,6 +170,17 @@ class FlattenAction(TransformAction[Any, Any, Any]):
         gym.utils.RecordConstructorArgs.__init__(self)
         numbering = _Numbering(env.action_space)
         super().__init__(env, numbering, numbering.space)
+        self._numbers = numbering.space
+
+    def action_masks(self) -> NDArray[np.int8]:
+        """Return which actions are valid now, for sb3-contrib's MaskablePPO: int8 ``[n_actions]``.
+
+        The environment's own for Discrete actions; every number of a MultiDiscrete action is valid.
+        """
+        if self.env.action_space == self._numbers:
+            mask: NDArray[np.int8] = self.env.get_wrapper_attr("action_masks")()
+            return mask
+        return np.ones(int(self._numbers.n), np.int8)
 
 
 class Float32Observation(DtypeObservation[Any, Any, Any]):
