@@ -51,7 +51,7 @@ class _Plan:
     budgets: tuple[int, ...]
 
 
-_FULL = _Plan(tuple(STRATA), 2, BUDGETS)
+_FULL = _Plan(tuple(STRATA), 5, BUDGETS)
 _QUICK = _Plan(("base", "base, grey"), 2, BUDGETS[:3])
 
 
