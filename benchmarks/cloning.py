@@ -129,7 +129,7 @@ def _rate(folder: Path, case: Case, settings: Mapping[str, Any]) -> dict[str, fl
     """Return pictures per second between the first finished shards and the last."""
     source, out = folder / "source", folder / "out"
     embedded = Path(__file__).parent / "targets" / "embedded"
-    for number, picture in enumerate(sorted(embedded.glob("*.png"))[:8]):
+    for number, picture in enumerate(sorted(embedded.glob("*.webp"))[:8]):
         (source / str(number)).mkdir(parents=True)
         write_atomically(source / str(number) / picture.name, picture.read_bytes())
     words = [*("--per-class", settings["rate_pictures"] // 8), "--engine", case["engine"]]
