@@ -3,6 +3,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := out/demo
+# A process for each processor; a file's tests stay together and share what they load.
+PARALLEL := -n logical --dist loadfile
 
 .PHONY: demo test lint types contracts docs slow bench-quick interop check clean
 
@@ -11,10 +13,10 @@ demo: .venv/installed
 	@echo "Open the report: $(DEMO)/report.html"
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 slow: .venv/installed
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow $(PARALLEL)
 
 bench-quick: .venv/installed
 	$(BIN)/python -m benchmarks all --quick
