@@ -41,7 +41,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table as Markdown, the first column to the left, the others to the right."""
-        lines = [f"### {self.title}", "", _line(self.head)]
+        lines = [f"## {self.title}", "", _line(self.head)]
         lines.append(_line([":---", *["---:"] * (len(self.head) - 1)]))
         return "\n".join([*lines, *map(_line, self.rows)])
 
