@@ -16,7 +16,7 @@ test: .venv/installed
 	$(BIN)/pytest $(PARALLEL)
 
 slow: .venv/installed
-	$(BIN)/pytest -m slow $(PARALLEL)
+	$(BIN)/pytest -m slow
 
 bench-quick: .venv/installed
 	$(BIN)/python -m benchmarks all --quick
