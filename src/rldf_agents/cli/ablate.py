@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from rldf_agents.cli import options
 from rldf_agents.cli.exit_status import NOT_FOUND
-from rldf_agents.cli.output import Output, command_line
+from rldf_agents.cli.output import Output
 from rldf_agents.cli.world import World
 
 
@@ -38,13 +37,10 @@ def ablate(
     Example: rldf ablate photo.png --concept foggy --out out/ablate
     """
     from rldf_agents.applications.ablate import ablate as remove
-    from rldf_agents.applications.output import output_dirs, require_empty
     from rldf_agents.applications.result import REPORT_FILE
     from rldf_gym.goal import load_picture
 
-    out = output.folder([picture])
-    if not output.overwrite:
-        require_empty(out)
+    out = output.new_folder(picture)
     target = load_picture(picture)
     console = output.console()
     with world.open() as evaluator, console.status("generating ...") as status:
@@ -52,11 +48,7 @@ def ablate(
             *(evaluator, target, concept, results, plain),
             lambda done, total: status.update(f"{done} of {total} pictures"),
         )
-    with output_dirs([out]):
-        found.save(out, picture, command_line(context, out))
-    if output.as_json:
-        document = {"target": picture, **found.to_json(), "folder": str(out)}
-        typer.echo(json.dumps(document, indent=2))
+    output.save(found, picture, context, out)
     console.print(f"the target, read as: {found.goal.prompt}", markup=False)
     console.print(f"{found.headline}.", markup=False)
     console.print(f"{found.concept.words} in the target: {found.target_score:.3f}", markup=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from rldf_agents.cli import options
 from rldf_agents.cli.exit_status import NOT_FOUND
-from rldf_agents.cli.output import Output, command_line
+from rldf_agents.cli.output import Output
 from rldf_agents.cli.world import World
 
 if TYPE_CHECKING:
@@ -64,15 +63,12 @@ def compare(
     """
     from rldf_agents.applications.compare import compare as run_comparison
     from rldf_agents.applications.compare import shared_store
-    from rldf_agents.applications.output import output_dirs, require_empty
     from rldf_agents.applications.result import REPORT_FILE
     from rldf_agents.inversion import methods
     from rldf_agents.inversion.captions import caption_method
     from rldf_gym.goal import infer_goal, load_picture
 
-    out = output.folder([picture])
-    if not output.overwrite:
-        require_empty(out)
+    out = output.new_folder(picture)
     target = load_picture(picture)
     chosen = {**methods(), "caption": caption_method(captioner)}
     console = output.console()
@@ -90,11 +86,7 @@ def compare(
                 judge,
                 lambda title, done, total: status.update(f"{done} of {total}: {title}"),
             )
-    with output_dirs([out]):
-        found.save(out, picture, command_line(context, out))
-    if output.as_json:
-        document = {"target": picture, **found.to_json(), "folder": str(out)}
-        typer.echo(json.dumps(document, indent=2))
+    output.save(found, picture, context, out)
     console.print(f"the target, read as: {found.goal.prompt}", markup=False)
     for entry in found.entries:
         if entry.found is None:

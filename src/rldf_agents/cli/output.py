@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _NOT_REPEATED = {"out", "resume", "overwrite", "as_json", "quiet", "verbose", "open_report"}
+
+
+class Findings(Protocol):
+    """What a command found for one picture."""
+
+    def save(self, folder: Path, target: str, command: str) -> None:
+        """Write everything into a folder."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the numbers as JSON values."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,29 @@ class Output:
         if self.out is None and self.overwrite:
             raise AgentError("--overwrite needs --out: name the folder")
         return default_out(names) if self.out is None else self.out
+
+    def new_folder(self, picture: str) -> Path:
+        """Return the folder for the results of one picture.
+
+        Raises:
+            AgentError: it holds something, without --overwrite; --overwrite without --out.
+        """
+        from rldf_agents.applications.output import require_empty
+
+        out = self.folder([picture])
+        if not self.overwrite:
+            require_empty(out)
+        return out
+
+    def save(self, found: Findings, picture: str, context: typer.Context, out: Path) -> None:
+        """Write what was found for a picture into its folder; with --json, print it as well."""
+        from rldf_agents.applications.output import output_dirs
+
+        with output_dirs([out]):
+            found.save(out, picture, command_line(context, out))
+        if self.as_json:
+            document = {"target": picture, **found.to_json(), "folder": str(out)}
+            typer.echo(json.dumps(document, indent=2))
 
     def console(self) -> Console:
         """Return where progress goes: with --json, to stderr."""

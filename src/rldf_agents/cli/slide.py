@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from rldf_agents.cli import options
-from rldf_agents.cli.output import Output, command_line
+from rldf_agents.cli.output import Output
 from rldf_agents.cli.world import World
 
 _WORLD = World(grammar="extended")
@@ -29,14 +28,11 @@ def slide(
 
     Example: rldf slide photo.png --axis weather --axis time_of_day --out out/slide
     """
-    from rldf_agents.applications.output import output_dirs, require_empty
     from rldf_agents.applications.result import REPORT_FILE
     from rldf_agents.applications.slide import slide as make_slide
     from rldf_gym.goal import load_picture
 
-    out = output.folder([picture])
-    if not output.overwrite:
-        require_empty(out)
+    out = output.new_folder(picture)
     target = load_picture(picture)
     console = output.console()
     with world.open() as evaluator, console.status("generating ...") as status:
@@ -44,11 +40,7 @@ def slide(
             *(evaluator, target, axis),
             lambda done, total: status.update(f"{done} of {total} pictures"),
         )
-    with output_dirs([out]):
-        found.save(out, picture, command_line(context, out))
-    if output.as_json:
-        document = {"target": picture, **found.to_json(), "folder": str(out)}
-        typer.echo(json.dumps(document, indent=2))
+    output.save(found, picture, context, out)
     console.print(f"the target, read as: {found.goal.prompt}", markup=False)
     for each in found.moved:
         console.print(f"{each.name}: the read value follows in {each.follows:.0%} of the pictures")
