@@ -52,7 +52,7 @@ class _Searches:
         settings = replace(self._settings, grammar=case["grammar"], seed=case["seed"])
         with open_search(_file(case), settings) as search:
             result = search.run()
-            self._settings = search.settings_with_models()
+            self._settings = search.settings.with_models_of(search.evaluator)
         return {
             "goal": result.goal.prompt,
             "outside": result.goal.outside,

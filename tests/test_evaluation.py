@@ -12,6 +12,9 @@ from PIL import Image
 from test_cli import refusal, run
 from test_report import Page
 
+from rldf_agents.cloning.identity import CloneFile
+from rldf_agents.cloning.matching import ClassMatch
+from rldf_agents.cloning.names import folder_name
 from rldf_agents.evaluation import features, open_labelled_folder
 from rldf_agents.evaluation.classifier import (
     ClassifierSettings,
@@ -154,11 +157,20 @@ class TestTheFolders:
     def test_of_a_clone_have_more_than_splits_and_a_class_may_be_called_train(self, tmp_path):
         write(tmp_path / "clone" / "train", 1, each=3)
         (tmp_path / "clone" / "shards").mkdir()
-        (tmp_path / "clone" / "clone.json").write_text("{}")
+        CloneFile({}, [], 1, 1, 1).save(tmp_path / "clone")
         assert len(open_labelled_folder(tmp_path / "clone")) == 9
         write(tmp_path / "vehicles", 1, each=3)
         (tmp_path / "vehicles" / "red").rename(tmp_path / "vehicles" / "train")
         assert open_labelled_folder(tmp_path / "vehicles").classes == ("blue", "green", "train")
+
+    @pytest.mark.parametrize("name", ["train", "red/green", "…", "a" * 300])
+    def test_of_a_clone_are_classes_of_the_source(self, tmp_path, name):
+        folder = write(tmp_path / "clone" / "train", 1, each=3)
+        (folder / "red").rename(folder / folder_name(name))
+        match = ClassMatch(name, (0,), ("one",), 1.0, 1.0, 1.0, 3)
+        CloneFile({}, [match], 1, 1, 1).save(tmp_path / "clone")
+        found = open_labelled_folder(tmp_path / "clone")
+        assert found.classes == tuple(sorted(("blue", "green", name)))
 
     def test_without_splits_hold_out_a_fifth_of_every_class(self, tmp_path):
         found = open_labelled_folder(write(tmp_path / "data", 1, each=10))

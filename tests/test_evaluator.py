@@ -15,9 +15,10 @@ from painted_world import (
 
 import rldf_gym
 from rldf_gym import evaluator as evaluator_module
-from rldf_gym.evaluator import BATCH_SIZE, EvaluatorError, StateEvaluator, neighbours
+from rldf_gym.evaluator import BATCH_SIZE, EvaluatorError, StateEvaluator
 from rldf_gym.generation import GenerationError
 from rldf_gym.grammar import GrammarError, load_grammar
+from rldf_gym.grammar.enumeration import neighbours
 from rldf_gym.store import Store, image_key
 from rldf_gym.store import store as store_module
 

@@ -49,6 +49,13 @@ def test_a_cell_of_a_report_is_found_by_its_row_and_column():
     assert fill_page(nested) == "0.04"
 
 
+def test_a_cell_that_several_tables_have_is_found_by_its_section():
+    everywhere = 'cell inversion "direct reading" "all axes, 30"'
+    with pytest.raises(ValueError, match=r"inversion.md has 3 cells"):
+        fill_page(f"<!-- insert {everywhere} -->")
+    assert re.match(r"0\.\d+", fill_page(f'<!-- insert {everywhere} "Shifted renders" -->'))
+
+
 def test_a_cell_that_is_not_there_is_an_error():
     with pytest.raises(ValueError, match=r"matching_images.md has 0 cells 'mean' in rows 'all'"):
         fill_page("<!-- insert cell matching_images all mean -->")

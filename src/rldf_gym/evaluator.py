@@ -24,6 +24,7 @@ from rldf_gym.errors import RLDFError
 from rldf_gym.failed_images import FailedImage, FailedImageWarning
 from rldf_gym.generation import Generator, check_words, generate
 from rldf_gym.grammar import Grammar
+from rldf_gym.grammar.enumeration import neighbours, prompts_with_every_value
 from rldf_gym.perception import (
     LabelDecoder,
     Perception,
@@ -97,7 +98,7 @@ class StateEvaluator:
         if prefetch not in PREFETCH:
             raise EvaluatorError(f"unknown prefetch {prefetch!r}; known: None, 'neighbours'")
         seed = _checked_seed(generation_seed)
-        check_words(generator, _prompts_with_every_word(grammar))
+        check_words(generator, prompts_with_every_value(grammar))
         detector, scenes = perception.detector, perception.scene_classifier
         self.grammar = with_known_roles(
             grammar,
@@ -331,28 +332,9 @@ class StateEvaluator:
         return embeddings
 
 
-def neighbours(grammar: Grammar, index: int) -> Iterator[int]:
-    """Yield the numbers of the states one unit along one axis from the state of that number."""
-    state = grammar.state(index)
-    for stride, label, size in zip(grammar.strides, state, grammar.nvec, strict=True):
-        if label > 0:
-            yield index - int(stride)
-        if label < size - 1:
-            yield index + int(stride)
-
-
 def _checked_seed(seed: int) -> int:
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer):
         raise EvaluatorError(f"generation_seed is {seed!r}; give a whole number")
     if not 0 <= seed < 2**63:
         raise EvaluatorError(f"generation_seed is {seed}; give 0 to 2^63 - 1")
     return int(seed)
-
-
-def _prompts_with_every_word(grammar: Grammar) -> Iterator[str]:
-    """Yield prompts that together have every value of every axis, and all fixed words."""
-    for axis, size in enumerate(grammar.nvec):
-        for value in range(size):
-            state = np.zeros(grammar.n_axes, np.int64)
-            state[axis] = value
-            yield grammar.decode(state)

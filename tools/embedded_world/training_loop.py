@@ -96,7 +96,9 @@ def fit(model: nn.Module, loss: Callable[[int, StepRandom], Tensor], plan: Plan)
                 average.update_parameters(model)
             seen = value.item()
             shown = seen if math.isnan(shown) else 0.98 * shown + 0.02 * seen
-            bar.set_postfix(loss=f"{shown:.4f}", minutes=f"{(time.monotonic() - began) / 60:.1f}")
+            bar.set_postfix(
+                loss=f"{shown:.4f}", minutes=f"{(time.monotonic() - began) / 60:.1f}", refresh=False
+            )
             bar.update()
             if (step + 1) % plan.checkpoint_every == 0 or step + 1 == plan.steps:
                 _save(plan, model, average, optimizer, step + 1)

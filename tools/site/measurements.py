@@ -22,26 +22,30 @@ _MEDIANS = {
 }
 
 
-def cell(report: str, row: str, column: str) -> str:
+def cell(report: str, row: str, column: str, section: str = "") -> str:
     """Return a cell of a table in a report, as the report shows it.
 
     Args:
         report: name of the benchmark.
         row: texts that start the row, separated by ";".
         column: its heading.
+        section: text of the table's section's heading; "" for any section.
 
     Raises:
         ValueError: there is no such cell, or more than one.
     """
     headings: list[str] = []
     found = []
+    is_there = not section
     for line in (RESULTS / f"{report}.md").read_text(encoding="utf-8").splitlines():
         cells = [text.strip() for text in line.strip("|").split("|")]
+        if line.startswith("#"):
+            is_there = section in ("", line.strip("# "))
         if not line.startswith("|"):
             headings = []
         elif not headings:
             headings = cells
-        elif cells[: row.count(";") + 1] == row.split(";") and column in headings:
+        elif is_there and cells[: row.count(";") + 1] == row.split(";") and column in headings:
             found.append(cells[headings.index(column)])
     if len(found) != 1:
         raise ValueError(f"{report}.md has {len(found)} cells {column!r} in rows {row!r}; name one")

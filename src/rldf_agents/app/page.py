@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from rldf_agents.app import view
 from rldf_agents.app.choices import Choice
 from rldf_agents.app.live_search import FAILED, LiveSearch
+from rldf_agents.app.pictures import read_upload, saved, uploaded_path
 from rldf_agents.app.tool import PictureToPrompt
 from rldf_agents.app.visitors import Place, Visitor, Visitors
 from rldf_agents.errors import AgentError
@@ -24,9 +20,6 @@ from rldf_gym.goal import load_picture
 
 SECONDS_BETWEEN_PICTURES = 0.15
 """The least time between two updates of a running search."""
-
-_LARGEST = 2048
-"""Larger targets are scaled down to this many pixels across: models see a few hundred."""
 
 _KEEP_FILES = (600, 3600)
 """Every so many seconds, files are deleted that are older than so many."""
@@ -105,7 +98,7 @@ class _Page:
             alt_text="Your picture",
         )
         # Gradio's own would open the file, without the checks of `load_picture`.
-        self.picture.preprocess = _uploaded_file
+        self.picture.preprocess = uploaded_path
         self.start = gr.Button("Try the example picture", variant="primary", elem_id="start")
         with gr.Row(elem_id="running"):
             self.resume = gr.Button(
@@ -180,14 +173,14 @@ class _Page:
     def _upload(self, request: gr.Request, path: str, *chosen: str) -> Iterator[dict[Any, Any]]:
         visitor = self._visitor(request)
         with _messages():
-            visitor.target = _read(path)
-        yield {self.picture: _saved(visitor, visitor.target)}
+            visitor.target = read_upload(path)
+        yield {self.picture: saved(visitor, visitor.target)}
         yield from self._search(visitor, Choice(*chosen), request)
 
     def _start(self, request: gr.Request, *chosen: str) -> Iterator[dict[Any, Any]]:
         visitor = self._visitor(request)
         if visitor.target is None:
-            yield {self.picture: _saved(visitor, load_picture())}
+            yield {self.picture: saved(visitor, load_picture())}
         yield from self._search(visitor, Choice(*chosen), request)
 
     def _resume(self, request: gr.Request) -> Iterator[dict[Any, Any]]:
@@ -311,10 +304,10 @@ class _Page:
 
     def _moved(self, visitor: Visitor, place: Place, request: gr.Request) -> dict[Any, Any]:
         picture = visitor.picture(place)
-        result = _saved(visitor, picture)
+        result = saved(visitor, picture)
         target, both = place.target, None
         if target is not None:
-            both = (_saved(visitor, target, picture.shape), result)
+            both = (saved(visitor, target, picture.shape), result)
         return {
             self.compare: gr.update(value=both, visible=both is not None),
             self.alone: gr.update(value=None if both else result, visible=both is None),
@@ -333,37 +326,6 @@ def _messages() -> Iterator[None]:
         yield
     except (AgentError, RLDFError, OSError) as error:
         raise gr.Error(" ".join(str(error).split()), print_exception=False) from error
-
-
-def _uploaded_file(payload: Any) -> str | None:
-    return None if payload is None else payload.path
-
-
-def _read(path: str | None) -> NDArray[np.uint8]:
-    """Return an uploaded picture and delete its file.
-
-    Raises:
-        TargetError: it is none.
-    """
-    if path is None:
-        raise AgentError("no picture was uploaded: drop one, or choose a file")
-    try:
-        picture = load_picture(Path(path))
-    finally:
-        Path(path).unlink(missing_ok=True)
-    image = Image.fromarray(picture)
-    image.thumbnail((_LARGEST, _LARGEST))
-    return np.array(image)
-
-
-def _saved(visitor: Visitor, picture: NDArray[np.uint8], shape: Any = None) -> str:
-    """Return the path of a file of a picture that the visitor's browser can load."""
-    image = view.compared(picture, shape)
-    name = hashlib.sha256(image.tobytes()).hexdigest()[:32]
-    path = visitor.folder / f"{name}.webp"
-    if not path.exists():
-        image.save(path, "WEBP", quality=90, method=0)
-    return str(path)
 
 
 def _slider_label(axis: view.Axis, label: int) -> str:

@@ -101,7 +101,7 @@ def search_pictures(
                     reporter.goal(search, number, len(pictures))
                     with reporter.progress(search) as line:
                         result = search.run(folder, [line], line.on_image)
-                    settings = search.settings_with_models()
+                    settings = search.settings.with_models_of(search.evaluator)
                 result.save(folder, f"{command} --overwrite")
                 reporter.result(result, folder)
                 if beside is not None:

@@ -18,7 +18,7 @@ import safetensors.numpy
 from rldf_agents.callbacks import BaseCallback
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Environment, Learner, ResumableLearner, Step
-from rldf_agents.statistics import StepRecord
+from rldf_agents.statistics import RunStatistics, StepRecord, run_statistics
 from rldf_gym.atomic_file import write_atomically
 
 LEARNER_FILE = "learner.safetensors"
@@ -28,6 +28,7 @@ SAVE_STEPS, SAVE_SECONDS = 100, 30.0
 
 _KEY = "rldf_search"
 _VERSION = 2
+_NO_STEPS = RunStatistics(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, None, None, None)
 
 
 class StepLog(NamedTuple):
@@ -74,6 +75,11 @@ class History:
     steps: list[StepLog] = field(default_factory=list)
     seconds: float = 0.0
 
+    def statistics(self) -> RunStatistics:
+        """Return Table 3's columns, all zero before the first step."""
+        records = [step.record() for step in self.steps]
+        return run_statistics(records) if records else _NO_STEPS
+
     def save(self, path: Path) -> None:
         """Write the file atomically."""
         columns = zip(*self.steps, strict=True)
@@ -83,11 +89,16 @@ class History:
         write_atomically(path, content)
 
 
-def load_history(path: Path) -> History:
+def load_history(path: Path, identity: Mapping[str, Any] | None = None) -> History:
     """Read what ``History.save`` wrote.
 
+    Args:
+        path: the file.
+        identity: what the history's must be equal to; None for any.
+
     Raises:
-        AgentError: the file is missing, damaged or no history of a search.
+        AgentError: the file is missing or damaged, or it was another search; the message says
+            what differs.
     """
     if not path.is_file():
         raise AgentError(f"there is no search to resume in {path.parent}: {path.name} is missing")
@@ -100,9 +111,17 @@ def load_history(path: Path) -> History:
         raise AgentError(f"{path} is damaged or is no history of a search: {error}") from error
     if header["version"] != _VERSION:
         raise AgentError(f"{path} has format {header['version']}, this version reads {_VERSION}")
+    there = header["identity"]
+    differing = [
+        f"{name} {there.get(name)!r} there, {value!r} here"
+        for name, value in (identity or {}).items()
+        if there.get(name) != value
+    ]
+    if differing:
+        raise AgentError(f"{path.parent} holds another search: {'; '.join(differing)}")
     rows = zip(*(columns.get(name, ()) for name in StepLog._fields), strict=True)
     steps = [_step_log(dict(zip(StepLog._fields, row, strict=True))) for row in rows]
-    return History(header["identity"], steps, header["seconds"])
+    return History(there, steps, header["seconds"])
 
 
 def _step_log(row: Mapping[str, Any]) -> StepLog:

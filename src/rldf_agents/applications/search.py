@@ -14,7 +14,6 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ from rldf_agents.applications.trajectory import (
 from rldf_agents.applications.trials import further_images, look_at, variations
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
-from rldf_agents.statistics import RunStatistics, run_statistics
 from rldf_agents.training import train
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal, Target
@@ -51,7 +49,6 @@ from rldf_gym.grammar import Grammar
 from rldf_gym.store import pixels_key
 from rldf_gym.suggestion import Suggestion
 
-_NO_WALK = RunStatistics(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0, None, None, None)
 _TRIES = 4
 """Images to try for each variation, at the most, where no budget bounds them."""
 
@@ -94,14 +91,6 @@ class Search:
             )
         self._learner = settings.make_learner(env)
 
-    def settings_with_models(self) -> SearchSettings:
-        """Return the settings with this search's generator and perception, for the next target."""
-        return replace(
-            self.settings,
-            generator=self.evaluator.generator,
-            perception=self.evaluator.perception,
-        )
-
     @property
     def grammar(self) -> Grammar:
         """The grammar whose states are searched."""
@@ -124,14 +113,7 @@ class Search:
             AgentError: a file is missing or damaged, or it was another search; the message says
                 what differs.
         """
-        history = load_history(folder / HISTORY_FILE)
-        differing = [
-            f"{name} {history.identity.get(name)!r} there, {value!r} here"
-            for name, value in self._history.identity.items()
-            if history.identity.get(name) != value
-        ]
-        if differing:
-            raise AgentError(f"{folder} holds another search: {'; '.join(differing)}")
+        history = load_history(folder / HISTORY_FILE, self._history.identity)
         self._require_resumable()
         learner = self.settings.learner_type.load(folder / LEARNER_FILE, self._env)
         n_steps = learner.progress.timesteps
@@ -190,7 +172,7 @@ class Search:
             steps=self.steps,
             trials=tuple(trials),
             generations=self._generated_before + self.evaluator.generations,
-            statistics=self._statistics(),
+            statistics=self._history.statistics(),
             best=self._frames(best),
             trajectory=self._frames(self._trajectory(checks)),
             variations=self._frames(visit for visit in found if visit.matches),
@@ -306,10 +288,6 @@ class Search:
         walked = {state for step in self.steps for state in (step.origin, step.state)}
         first = self.settings.generation_seed
         return {(state, first) for state in walked} | {visit.picture for visit in self._beside}
-
-    def _statistics(self) -> RunStatistics:
-        records = [step.record() for step in self.steps]
-        return run_statistics(records) if records else _NO_WALK
 
     def _trajectory(self, checks: Sequence[StateVisit]) -> Sequence[StateVisit]:
         if not self.steps:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rldf_agents.errors import AgentError
 from rldf_agents.learners import LEARNERS
 from rldf_agents.protocols import SingleEnvironment
 from rldf_agents.schedules import ConstantEpsilon
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.generation import Generator
 from rldf_gym.grammar import Grammar
 from rldf_gym.perception import Perception
@@ -181,6 +182,10 @@ class SearchSettings:
         )
         chosen = {name: getattr(self, name) for name in names}
         return {"reward": self.reward_name, "learner": self.learner_name, **chosen}
+
+    def with_models_of(self, evaluator: StateEvaluator) -> SearchSettings:
+        """Return the settings with an evaluator's generator and perception, for the next target."""
+        return replace(self, generator=evaluator.generator, perception=evaluator.perception)
 
     def make_learner(self, env: SingleEnvironment) -> Any:
         """Return a new learner for an environment.

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_agents.applications.trajectory import Picture, StateVisit, distance_between
-from rldf_gym.evaluator import StateEvaluator, neighbours
+from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal
+from rldf_gym.grammar.enumeration import neighbours
 
 _LARGEST_SEED = 2**63 - 1
 

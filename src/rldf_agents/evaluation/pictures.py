@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from rldf_agents.applications.output import is_picture
+from rldf_agents.cloning.identity import CLONE_FILE, load_clone_file
+from rldf_agents.cloning.names import folder_name
 from rldf_agents.errors import AgentError
 from rldf_gym.goal import TargetError, load_picture
 
 TRAINING_SPLITS, TEST_SPLITS = ("train",), ("val", "validation", "test")
 _SPLITS = {*TRAINING_SPLITS, *TEST_SPLITS}
 _HELD_OUT_SHARE = 0.2
-_CLONE_FILE = "clone.json"  # of `rldf clone`, which has more folders beside its splits
 
 Progress = Callable[[str, int, int], None]
 """Receives what is being done, how many pictures are done, and of how many."""
@@ -29,7 +30,7 @@ class LabelledFolder:
 
     Attributes:
         folder: ``folder/CLASS/*`` or ``folder/SPLIT/CLASS/*``.
-        classes: names of the class folders, sorted.
+        classes: names of the class folders, sorted; for a clone, those of its source.
         files: of the pictures ``[n]``.
         labels: int64 ``[n]``, index into ``classes``.
         splits: of each picture ``[n]``; "" where the folder has no splits.
@@ -79,11 +80,12 @@ def open_labelled_folder(
 
     Args:
         folder: its folders are classes; or they are splits (train, val, validation, test), whose
-            folders are classes.
+            folders are classes; or it is a clone, whose file knows the classes' own names.
         progress: receives the number of finished pictures.
 
     Raises:
-        AgentError: no folder, no class folders, or a class without a readable picture.
+        AgentError: no folder, no class folders, a class without a readable picture, or a clone
+            whose file is damaged.
     """
     found = _listed(folder)
     kept: list[tuple[Path, str, str, str]] = []
@@ -119,8 +121,9 @@ def _listed(folder: Path) -> list[tuple[Path, str, str]]:
     tops = _folders(folder)
     # A class may be called "train", too: a split holds folders.
     splits = [top for top in tops if top.name in _SPLITS and _folders(top)]
-    made_by_rldf = (folder / _CLONE_FILE).is_file()
-    if splits and len(splits) < len(tops) and not made_by_rldf:
+    clone = load_clone_file(folder) if (folder / CLONE_FILE).is_file() else None
+    names = {} if clone is None else {folder_name(each.name): each.name for each in clone.matches}
+    if splits and len(splits) < len(tops) and clone is None:
         others = ", ".join(top.name for top in tops if top not in splits)
         raise AgentError(
             f"{folder} holds splits ({splits[0].name}) beside other folders ({others}): give a"
@@ -132,8 +135,8 @@ def _listed(folder: Path) -> list[tuple[Path, str, str]]:
             pictures = sorted(path for path in class_folder.iterdir() if is_picture(path))
             if not pictures:
                 raise AgentError(f"the class folder {class_folder} holds no pictures: remove it")
-            name = split.name if splits else ""
-            found += [(picture, name, class_folder.name) for picture in pictures]
+            name = names.get(class_folder.name, class_folder.name)
+            found += [(picture, split.name if splits else "", name) for picture in pictures]
     if not found:
         raise AgentError(f"{folder} has no class folders: give DIR/CLASS/* or DIR/SPLIT/CLASS/*")
     return found
