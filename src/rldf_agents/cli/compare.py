@@ -30,7 +30,7 @@ def compare(
         int, typer.Option(help="The most pictures for each method, generated or from the store.")
     ] = 30,
     reward: options.Reward = "multi_semantic",
-    seed: Annotated[int, typer.Option(help="Seed of every method.")] = 0,
+    seed: options.Seed = 0,
     captioner: Annotated[
         str | None,
         typer.Option(

@@ -45,7 +45,7 @@ def evaluate(
     classifier_side: Annotated[
         int, typer.Option(help="Pixels across of a training picture; torchvision's own is 224.")
     ] = 64,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.", min=0)] = 0,
+    seed: options.Seed = 0,
     device: options.Device = None,
 ) -> None:
     """Measure a clone: FID, KID, precision, recall, consistency, copies, and trained classifiers.

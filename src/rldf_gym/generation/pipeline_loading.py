@@ -74,7 +74,7 @@ class PipelineFiles:
                 parts = self._left_out()
                 if vae is not None:
                     parts["vae"] = diffusers.AutoModel.from_pretrained(str(vae), **loading)
-                pipeline = diffusers.AutoPipelineForText2Image.from_pretrained(
+                pipeline = _pipeline_class(model).from_pretrained(
                     model, **_variant(preset), **parts, **loading
                 )
                 _replace_scheduler(pipeline, preset)
@@ -191,6 +191,20 @@ class PipelineFiles:
             " unpickling runs whatever code a file carries. Convert them to safetensors, or, if"
             " you trust their author, use allow_pickle_weights=True"
         )
+
+
+def _pipeline_class(folder: Path) -> Any:
+    """Return the class that loads a pipeline.
+
+    `AutoPipelineForText2Image` would load the same for Stable Diffusion, but importing it imports
+    every pipeline of diffusers: two seconds.
+    """
+    import diffusers
+
+    index = diffusers.DiffusionPipeline.load_config(folder)
+    if index.get("_class_name") == "StableDiffusionPipeline":
+        return diffusers.StableDiffusionPipeline
+    return diffusers.AutoPipelineForText2Image
 
 
 def _variant(preset: GeneratorPreset) -> dict[str, str]:
