@@ -247,7 +247,7 @@ class TestTheCommand:
         ("options", "reason"),
         [
             (["--budget", 0], "budget is 0: give a whole number of at least 1"),
-            (["--seed", -1], "seed is -1"),
+            (["--seed", -1], "greater than or equal to 0"),
             (["--captioner", "nowhere"], "the captioner 'nowhere' is no folder"),
             (["--judge", "nowhere:judge"], "cannot import the judge"),
             (["--reward", "money"], "unknown reward 'money'"),

@@ -134,7 +134,7 @@ def test_a_grammar_without_the_words_for_a_target_is_said_to_lack_them(store, tm
         'start: "a photo of one" noun "in" scene\nnoun: "dog" | "duck"\n'
         'scene: "kitchen" | "street"\n%ignore " "\n'
     )
-    target = Path("benchmarks/targets/00.png")
+    target = Path("benchmarks/targets/03.png")
     with pytest.warns(LowSimilarityWarning, match="similarity is only"):
         env = gym.make("RLDF-v0", grammar=file, store=store, target=target)
     assert not env.unwrapped.goal.described

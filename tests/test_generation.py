@@ -287,7 +287,7 @@ def test_the_revision_identifies_a_hub_model():
 @pytest.mark.parametrize(
     ("name", "fingerprint"),
     [
-        ("embedded", "03c310eb28554bc60517177e9ca1880bc4b9ea9d74d52b2d28c93fb6f75b613f"),
+        ("embedded", "49143b1481e0df689c67466b6e41039bef697139d4f8f46f356334dfeb533176"),
         ("sd14", "b2c99850147091f1a8e63862e46523ca220c8a7e813370d83677d923fe736231"),
     ],
 )
