@@ -68,6 +68,7 @@ MEASURED = {
         "base, crop: perception": {"all": 0.7},
         "base, crop: judge": {"all": 0.1},
     },
+    "extent": {"states": 720, "renders": 1_000},
     "weather": {"seed 1": 0.9, "seed 2": 0.8},
     "distance": {"new": 1.0, "previous": 4.0},
     "calibration": {"base: perception": {"noun": 0.02}},
@@ -97,6 +98,7 @@ def test_the_summary_takes_the_worst_seed_the_worst_axis_and_the_mean_over_shift
 def test_the_card_says_of_every_bar_whether_it_is_reached(tmp_path):
     write_card(tmp_path, MEASURED)
     card = (tmp_path / "README.md").read_text()
+    assert "on 1000 test renders of each grammar" in " ".join(card.split())
     rows = {bar.what: line for bar in BARS for line in card.splitlines() if bar.what in line}
     assert rows.keys() == {bar.what for bar in BARS}
     assert rows["Autoencoder, dB over all pixels"].endswith("| ≥ 29.5 | 30.0 | yes |")

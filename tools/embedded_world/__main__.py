@@ -283,6 +283,7 @@ def evaluate(
     write_card(
         folder,
         {
+            "extent": vars(extent),
             "speed": figures.measure_speed(generator, perception),
             "generation": figures.measure_generation(generator, perception, judge_model, extent),
             "weather": figures.measure_weather(generator, judge_model, extent),

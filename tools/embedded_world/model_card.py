@@ -77,14 +77,17 @@ def write_card(folder: Path, measured: dict[str, Any]) -> None:
     Args:
         folder: receives README.md and figures.json.
         measured: tables "generation", "perception", "robustness", "calibration" and "outside" by
-            name, and figures "speed", "sizes", "weather", "distance" and "autoencoder".
+            name, figures "speed", "sizes", "weather", "distance" and "autoencoder", and the
+            "extent" of what was measured.
     """
     where = machine_facts(("torch", "diffusers"))
     shares = {**measured["generation"], **measured["perception"], **measured["robustness"]}
     tables = {**shares, **measured["outside"], "summary": summary(measured)}
     tables |= {name: measured[name] for name in ("speed", "sizes", "autoencoder")}
     parts = [
-        _HEADER.read_text(encoding="utf-8").format(seeds=" and ".join(map(str, SEEDS))),
+        _HEADER.read_text(encoding="utf-8").format(
+            seeds=" and ".join(map(str, SEEDS)), **measured["extent"]
+        ),
         "## Against the bars\n",
         _against_bars(tables),
         "\n## All figures\n\nShares of pictures that are right, by axis and on all axes.\n",
