@@ -9,6 +9,7 @@ from tools.site.animations import ANIMATED, frames
 from tools.site.pictures import FIGURES, encode
 
 DOCS = Path(__file__).parents[2] / "docs"
+_QUALITY = 85  # of animations, 0 to 100: each stays below 400 kB
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
             content = encode(FIGURES[name](), path.suffix)
         else:
             path = DOCS / "environments" / f"{name}.webp"
-            content = animated_webp(frames(name))
+            content = animated_webp(frames(name), quality=_QUALITY)
         write_atomically(path, content)
         print(f"{path}: {len(content) / 1000:.0f} kB")
 
