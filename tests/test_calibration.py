@@ -1,6 +1,6 @@
 """What is measured of a perception: temperatures, calibration errors, pictures from outside."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from tests.plain_renders import plain_corpus
 from tools.embedded_world import calibration as measuring
 from tools.embedded_world import outside as scoring
 from tools.embedded_world.calibration import calibrate, calibration_error, temperature
+from tools.embedded_world.corpus import Corpus
 from tools.embedded_world.outliers import outlier_pictures
 from tools.embedded_world.outside import logistic_weights, under_curve
 
@@ -119,9 +120,9 @@ def test_logistic_weights_point_from_one_class_to_the_other():
 
 def test_calibrating_measures_every_model(monkeypatch):
     monkeypatch.setattr(measuring, "_READ", 100)
-    for name in ("_INSIDE", "_OUTSIDE", "_VALIDATED"):
+    for name in ("_INSIDE", "_OUTSIDE", "_VALIDATED", "_STYLED"):
         monkeypatch.setattr(scoring, name, 100)
-    corpus = plain_corpus()
+    corpus = Corpus(*(np.concatenate([part] * 4) for part in astuple(plain_corpus())))
     calibration = calibrate(EMBEDDED, "cpu", corpus, corpus)
     assert calibration.temperatures.keys() == {"clip", "detector", "scene_classifier"}
     assert all(0.13 < value < 7.5 for value in calibration.temperatures.values())
