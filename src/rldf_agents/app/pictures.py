@@ -44,7 +44,7 @@ def read_upload(path: str | None) -> NDArray[np.uint8]:
 def saved(visitor: Visitor, picture: NDArray[np.uint8], shape: Any = None) -> str:
     """Return the path of a file of a picture that the visitor's browser can load."""
     content = hashlib.sha256(repr((picture.shape, shape)).encode())
-    content.update(np.ascontiguousarray(picture))
+    content.update(picture.tobytes())
     path = visitor.folder / f"{content.hexdigest()[:32]}.webp"
     if not path.exists():
         view.compared(picture, shape).save(path, "WEBP", quality=90, method=0)
