@@ -191,5 +191,5 @@ def test_the_embedded_model_moves_weather_and_time_of_day(capsys, embedded_store
     assert len(document["cells"]) == 9
     for axis in document["axes"]:
         assert axis["follows"] >= 8 / 9
-        assert axis["rank_correlation_interval"][0] > 0
+        assert axis["rank_correlation"] > 0
     assert document["stays"]["noun"] == document["stays"]["scene"] == 1
