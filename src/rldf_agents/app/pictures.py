@@ -43,7 +43,8 @@ def read_upload(path: str | None) -> NDArray[np.uint8]:
 
 def saved(visitor: Visitor, picture: NDArray[np.uint8], shape: Any = None) -> str:
     """Return the path of a file of a picture that the visitor's browser can load."""
-    content = hashlib.sha256(repr((picture.shape, shape)).encode())
+    size = tuple((picture.shape if shape is None else shape)[:2])
+    content = hashlib.sha256(repr((picture.shape, size)).encode())
     content.update(picture.tobytes())
     path = visitor.folder / f"{content.hexdigest()[:32]}.webp"
     if not path.exists():
