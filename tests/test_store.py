@@ -339,6 +339,13 @@ def test_a_disk_that_fills_up_leaves_the_file_whole(path):
     assert again.picture(image_key("generator", "a dog", 1)) is None
 
 
+def test_the_variable_can_ask_for_a_store_in_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RLDF_STORE", ":memory:")
+    Store.open().add_pictures("model", {("a prompt", 0): np.zeros((8, 8, 3), np.uint8)})
+    assert not list(tmp_path.iterdir())
+
+
 def test_memory_by_name_is_no_file_and_outlasts_closing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     store = Store.open(":memory:")

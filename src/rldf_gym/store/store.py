@@ -107,11 +107,13 @@ class Store:
         """
         if limit is not None:
             limit = default_limit() if limit == "default" else parse_size(limit)
-        if path is None or path == IN_MEMORY:
+        if path == "default":
+            path = default_path()
+        if path is None or str(path) == IN_MEMORY:
             return cls(None, limit)
         if not isinstance(path, str | Path):
             raise StoreError(f"a store is a file's path, 'default' or None, not {path!r}")
-        file = default_path() if path == "default" else Path(path).expanduser()
+        file = Path(path).expanduser()
         if not file.parent.is_dir():
             make_cache_folder(file)
         # It may be opened again from another folder: after closing, or in a forked child.
