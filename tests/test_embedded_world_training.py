@@ -9,7 +9,9 @@ import torch
 from diffusers import AutoencoderTiny
 from transformers import CLIPTokenizer
 
+from rldf_gym.grammar import load_grammar
 from tests.plain_renders import plain_corpus
+from tools.embedded_world import clip
 from tools.embedded_world.autoencoder import (
     PerceptualLoss,
     build_autoencoder,
@@ -18,11 +20,10 @@ from tools.embedded_world.autoencoder import (
     save_autoencoder,
     train_autoencoder,
 )
-from tools.embedded_world.clip import CaptionLoss
-from tools.embedded_world.corpus import (
-    LABELS,
-    Corpus,
-)
+from tools.embedded_world.batches import PictureSource
+from tools.embedded_world.clip import CONTEXT_LENGTH, CaptionLoss, save_clip, train_clip
+from tools.embedded_world.corpus import GRAMMARS, LABELS, Corpus, in_style
+from tools.embedded_world.styles import STYLE_NAMES
 from tools.embedded_world.text_to_image import TextToImage, encode_corpus, save_pipeline
 from tools.embedded_world.tokenizer import build_tokenizer, every_word, moved_embeddings
 from tools.embedded_world.training_loop import Plan, StepRandom, fit
@@ -71,7 +72,9 @@ def test_the_caption_loss_is_low_for_the_embeddings_of_the_right_captions(corpus
 
     model = OneDirectionPerCaption()
     captions = [corpus.sentence(i) for i in indices]
-    tokens = tokenizer(captions, padding="max_length", max_length=16, return_tensors="pt")
+    tokens = tokenizer(
+        captions, padding="max_length", max_length=CONTEXT_LENGTH, return_tensors="pt"
+    )
     images = model.encode_text(tokens["input_ids"], normalize=True)
     loss = CaptionLoss(tokenizer, corpus)
     right, wrong = (
@@ -80,6 +83,31 @@ def test_the_caption_loss_is_low_for_the_embeddings_of_the_right_captions(corpus
     )
     assert right < 0.1
     assert wrong > 10
+
+
+def test_every_caption_in_every_style_fits_the_clip_model(tmp_path):
+    tokenizer = build_tokenizer(tmp_path, CONTEXT_LENGTH)
+    longest = max(
+        (
+            in_style(grammar.decode(state), style)
+            for grammar in map(load_grammar, GRAMMARS)
+            for state in grammar.states()
+            for style in STYLE_NAMES
+        ),
+        key=lambda caption: len(caption.split()),
+    )
+    assert len(tokenizer(longest)["input_ids"]) <= CONTEXT_LENGTH
+
+
+def test_a_clip_model_starts_from_one_that_reads_shorter_texts(corpus, tmp_path, monkeypatch):
+    plan = Plan(tmp_path / "run", 0, 1e-3)
+    with monkeypatch.context() as shorter:
+        shorter.setattr(clip, "CONTEXT_LENGTH", CONTEXT_LENGTH - 1)
+        old = train_clip(PictureSource(corpus), tmp_path / "old", plan, 2)
+    save_clip(old, tmp_path / "old")
+    new = train_clip(PictureSource(corpus), tmp_path / "new", plan, 2, tmp_path / "old")
+    kept, moved = (model.text.positional_embedding.detach() for model in (old, new))
+    torch.testing.assert_close(moved[:-1], kept, rtol=0, atol=1e-3)
 
 
 def test_an_autoencoder_that_starts_from_another_keeps_its_latents(corpus, tmp_path):

@@ -19,7 +19,7 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from tools.embedded_world.corpus import Corpus
-from tools.embedded_world.training_loop import Plan, StepRandom, fit
+from tools.embedded_world.training_loop import Plan, StepRandom, fit, mixed_precision
 
 LATENT_CHANNELS = 12
 _CROP = 64
@@ -125,7 +125,7 @@ def train_autoencoder(
     def loss(step: int, random: StepRandom) -> Tensor:
         original = crops(corpus, random.numpy, batch).to(plan.device)
         original = original.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
+        with mixed_precision(plan.device):
             latents = model.encode(original).latents.float()
             noise = torch.randn(latents.shape, generator=random.torch).to(plan.device)
             restored = model.decode(latents + _LATENT_NOISE * noise).sample.float()
@@ -154,7 +154,7 @@ def encode(model: AutoencoderTiny, pictures: np.ndarray, device: str) -> np.ndar
         x = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(
             memory_format=torch.channels_last
         )
-        with torch.autocast(device.split(":")[0], torch.bfloat16):
+        with mixed_precision(device):
             parts.append(model.encode(x).latents.half().cpu().numpy())
     return np.concatenate(parts)
 
@@ -166,7 +166,7 @@ def decode(model: AutoencoderTiny, latents: np.ndarray, device: str) -> np.ndarr
     parts = []
     for start in range(0, len(latents), 64):
         z = torch.from_numpy(latents[start : start + 64]).to(device).float()
-        with torch.autocast(device.split(":")[0], torch.bfloat16):
+        with mixed_precision(device):
             pixels = model.decode(z).sample.float().clamp(-1, 1)
         parts.append(((pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy())
     return np.concatenate(parts)

@@ -25,6 +25,7 @@ _RESTORED_SHARE = 0.4
 _WARPED_SHARE = 0.4
 _GRAINY_SHARE = 0.4
 _CHANGED_SHARES = (0.3, 0.7)  # where the weather has to stay readable, and elsewhere
+_STYLED_SHARE = 0.6  # of pictures with weather; `_STYLE_SHARES` says how many stay photos
 _STYLE_SHARES = (0.56, 0.08, 0.28, 0.08)
 
 
@@ -73,7 +74,8 @@ class PictureSource:
         x, boxes = warp(x, boxes, rng.uniform(size=count) < _WARPED_SHARE, rng)
         with_weather = self.corpus.grammars[indices] == GRAMMARS.index("extended")
         changed = rng.uniform(size=count) < np.where(with_weather, *_CHANGED_SHARES)
-        x, styles = change_some(x, changed & ~with_weather, changed, rng)
+        styled = np.where(with_weather, rng.uniform(size=count) < _STYLED_SHARE, changed)
+        x, styles = change_some(x, styled, changed, rng)
         return Batch(
             x.contiguous(memory_format=torch.channels_last),
             torch.from_numpy(self.corpus.labels[indices].astype(np.int64)).to(device),

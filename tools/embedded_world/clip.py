@@ -21,10 +21,11 @@ from rldf_gym.grammar import Grammar, load_grammar
 from tools.embedded_world.batches import PictureSource
 from tools.embedded_world.corpus import GRAMMARS, Corpus, in_style, true_states
 from tools.embedded_world.styles import STYLE_NAMES
-from tools.embedded_world.tokenizer import CONTEXT_LENGTH, build_tokenizer, moved_embeddings
-from tools.embedded_world.training_loop import Plan, StepRandom, fit
+from tools.embedded_world.tokenizer import build_tokenizer, moved_embeddings
+from tools.embedded_world.training_loop import Plan, StepRandom, fit, mixed_precision
 
 IMAGE_SIDE = 128
+CONTEXT_LENGTH = 17  # "pixel art" is a word longer than "photo"
 _EMBEDDING = 128
 
 
@@ -101,11 +102,10 @@ class CaptionLoss:
             true = true_states(grammar, self._corpus.labels[indices[members]])
             states: list[_State] = [tuple(state) for state in true.tolist()]
             total = total + self._of_content(model, images[members], grammar, states, rng)
-            if grammar.name != "extended":  # its pictures are photos only
-                some = members[::_STYLES_EVERY]
-                captions = [grammar.decode(state) for state in true[::_STYLES_EVERY]]
-                style_loss = self._of_style(model, images[some], captions, styles[some])
-                total = total + style_loss * len(members) / len(some)
+            some = members[::_STYLES_EVERY]
+            captions = [grammar.decode(state) for state in true[::_STYLES_EVERY]]
+            style_loss = self._of_style(model, images[some], captions, styles[some])
+            total = total + style_loss * len(members) / len(some)
         return total / len(indices)
 
     def _of_content(
@@ -156,7 +156,7 @@ def train_clip(
         start: folder of a trained model to start from; None for random weights.
     """
     torch.manual_seed(plan.seed)
-    tokenizer = build_tokenizer(folder)
+    tokenizer = build_tokenizer(folder, CONTEXT_LENGTH)
     model = open_clip.model.CustomTextCLIP(**model_config(len(tokenizer)))
     if start is not None:
         _load_weights(model, start, tokenizer.get_vocab())
@@ -167,7 +167,7 @@ def train_clip(
         sampled = source.sample(random, batch, plan.device)
         # On a CPU the fused attention kernel's backward pass is slow for sixteen tokens.
         with (
-            torch.autocast(plan.device.split(":")[0], torch.bfloat16),
+            mixed_precision(plan.device),
             sdpa_kernel(SDPBackend.MATH),
         ):
             images = model.encode_image(sampled.pictures * 2 - 1, normalize=True).float()
@@ -181,12 +181,16 @@ def train_clip(
 
 
 def _load_weights(model: Any, folder: Path, tokens: dict[str, int]) -> None:
-    """Load a trained model whose vocabulary may be smaller."""
+    """Load a trained model whose vocabulary may be smaller, and its texts shorter."""
     weights = load_file(folder / "open_clip_model.safetensors")
     old_tokens = json.loads((folder / "vocab.json").read_text())
     name = "text.token_embedding.weight"
     fresh = model.state_dict()[name]
     weights[name] = moved_embeddings(weights[name].float(), old_tokens, fresh, tokens)
+    name = "text.positional_embedding"
+    positions = model.state_dict()[name].clone()
+    positions[: len(weights[name])] = weights[name]
+    weights[name] = positions
     model.load_state_dict(weights)
 
 

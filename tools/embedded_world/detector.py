@@ -17,7 +17,7 @@ from ultralytics.nn.tasks import DetectionModel, yaml_model_load
 
 from tools.embedded_world.batches import Batch, PictureSource
 from tools.embedded_world.cutouts import NOUNS
-from tools.embedded_world.training_loop import Plan, StepRandom, fit
+from tools.embedded_world.training_loop import Plan, StepRandom, fit, mixed_precision
 
 CLASS_NAMES = (*("sports_ball" if noun == "ball" else noun for noun in NOUNS), "person")
 IMAGE_SIDE = 128
@@ -65,7 +65,7 @@ def train_detector(
 
     def loss(step: int, random: StepRandom) -> Tensor:
         targets = _targets(source.sample(random, batch, plan.device))
-        with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
+        with mixed_precision(plan.device):
             predictions = model(targets["img"])
         predictions = {
             name: [x.float() for x in value] if isinstance(value, list) else value.float()

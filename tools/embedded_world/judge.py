@@ -12,7 +12,7 @@ from tools.embedded_world.batches import Batch, PictureSource
 from tools.embedded_world.corpus import LABELS, Corpus
 from tools.embedded_world.cutouts import ACTIONS, NOUNS
 from tools.embedded_world.styles import STYLE_NAMES
-from tools.embedded_world.training_loop import Plan, StepRandom, fit
+from tools.embedded_world.training_loop import Plan, StepRandom, fit, mixed_precision
 
 NO_THING = "no"
 COUNT_WORDS = ("no", "one", "many")
@@ -66,7 +66,7 @@ def train_judge(corpus: Corpus, plan: Plan, batch: int) -> Judge:
 
     def loss(step: int, random: StepRandom) -> Tensor:
         sampled = source.sample(random, batch, plan.device)
-        with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
+        with mixed_precision(plan.device):
             logits = judge(sampled.pictures)
         return judge_loss(logits, sampled)
 

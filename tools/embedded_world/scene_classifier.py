@@ -13,7 +13,7 @@ from tools.embedded_world.backgrounds import SCENES
 from tools.embedded_world.batches import PictureSource
 from tools.embedded_world.corpus import LABELS
 from tools.embedded_world.detector import load_ultralytics, save_ultralytics
-from tools.embedded_world.training_loop import Plan, StepRandom, fit
+from tools.embedded_world.training_loop import Plan, StepRandom, fit, mixed_precision
 
 IMAGE_SIDE = 128
 _SCALE = [0.50, 0.125, 1024]  # half as wide as YOLO11n-cls: eight scenes need no more
@@ -40,7 +40,7 @@ def train_scene_classifier(
 
     def loss(step: int, random: StepRandom) -> Tensor:
         sampled = source.sample(random, batch, plan.device)
-        with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
+        with mixed_precision(plan.device):
             logits = model(sampled.pictures)
         return functional.cross_entropy(logits.float(), sampled.labels[:, scene])
 

@@ -31,7 +31,7 @@ from tools.embedded_world.corpus import GRAMMARS, Corpus, in_style
 from tools.embedded_world.renderer import PERSON_CLASS
 from tools.embedded_world.styles import painting
 from tools.embedded_world.tokenizer import CONTEXT_LENGTH, moved_embeddings, write_tokenizer
-from tools.embedded_world.training_loop import Plan, StepRandom, fit
+from tools.embedded_world.training_loop import Plan, StepRandom, fit, mixed_precision
 
 LATENT_SIDE = 16
 _TEXT_WIDTH = 128
@@ -234,7 +234,7 @@ def train_text_to_image(model: TextToImage, data: LatentSet, plan: Plan, batch: 
 
     def loss(step: int, random: StepRandom) -> Tensor:
         b = _noised(data, random, batch, _NO_CAPTION_SHARE, plan.device)
-        with torch.autocast(plan.device.split(":")[0], torch.bfloat16):
+        with mixed_precision(plan.device):
             predicted = model(b.noisy, b.timesteps, b.tokens)
         return (b.weights * (predicted - b.velocity).square()).mean()
 
@@ -246,12 +246,11 @@ def distil_guidance(model: TextToImage, data: LatentSet, plan: Plan, batch: int)
     """Second phase: the target moves by what guidance would add, as a frozen copy sees it."""
     _use_plain_attention(model)
     teacher = copy.deepcopy(model).eval().requires_grad_(False)
-    device = plan.device.split(":")[0]
     empty = torch.from_numpy(data.no_caption).to(plan.device)
 
     def loss(step: int, random: StepRandom) -> Tensor:
         b = _noised(data, random, batch, 0.0, plan.device)
-        with torch.autocast(device, torch.bfloat16):
+        with mixed_precision(plan.device):
             with torch.no_grad():
                 guided = teacher(b.noisy, b.timesteps, b.tokens)
                 unguided = teacher(b.noisy, b.timesteps, empty.expand(len(b.tokens), -1))

@@ -13,7 +13,7 @@ from rldf_gym.grammar import load_grammar
 from tools.embedded_world.corpus import GRAMMARS
 from tools.embedded_world.styles import STYLE_NAMES
 
-CONTEXT_LENGTH = 16  # the longest sentence has 13 words; start and end come on top
+CONTEXT_LENGTH = 16  # the longest photo's sentence has 14 words; start and end come on top
 _START, _END = "<|startoftext|>", "<|endoftext|>"
 _END_OF_WORD = "</w>"
 
@@ -31,7 +31,7 @@ def every_word() -> list[str]:
     return sorted(words)
 
 
-def build_tokenizer(folder: Path) -> CLIPTokenizer:
+def build_tokenizer(folder: Path, context_length: int = CONTEXT_LENGTH) -> CLIPTokenizer:
     """Load the tokenizer in ``folder``, or write one there: a resumed training keeps its own.
 
     The special tokens come last, as in OpenAI's CLIP, whose text tower pools at the highest id.
@@ -42,7 +42,7 @@ def build_tokenizer(folder: Path) -> CLIPTokenizer:
         pieces = sorted(letters | {f"{letter}{_END_OF_WORD}" for letter in letters})
         pieces += ["".join(pair) for pair in merges]
         vocabulary = {piece: i for i, piece in enumerate([*dict.fromkeys(pieces), _START, _END])}
-        tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=CONTEXT_LENGTH)
+        tokenizer = CLIPTokenizer(vocab=vocabulary, merges=merges, model_max_length=context_length)
         write_tokenizer(tokenizer, folder)
     return CLIPTokenizer.from_pretrained(folder)
 
