@@ -36,6 +36,11 @@ _PACKAGES = ("rldf-gym", "gymnasium", "numpy")
 _SHARED = ("dynamic_programming.py", "stored_world.py", "synthetic_world.py")
 """Modules of more than one benchmark that decide what is measured."""
 
+
+class UnavailableError(Exception):
+    """A benchmark needs something that is not installed."""
+
+
 Case = Mapping[str, Any]
 """What identifies a row: JSON values by name, such as target, learner and seed."""
 

@@ -173,6 +173,22 @@ def test_an_unknown_name_is_answered_with_the_known_ones(capsys):
     assert all(name in printed for name in BENCHMARKS)
 
 
+def test_a_benchmark_that_lacks_something_is_left_out_of_all_and_rejected_alone(
+    monkeypatch, capsys
+):
+    def lacks(quick):
+        raise results.UnavailableError("needs a browser")
+
+    monkeypatch.setattr("benchmarks.__main__.BENCHMARKS", {"page": "what it measures"})
+    monkeypatch.setattr("benchmarks.page.run", lacks)
+    assert main(["all", "--quick"]) == 0
+    assert "page is left out: it needs a browser" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as exit_:
+        main(["page"])
+    assert exit_.value.code == 2
+    assert "page needs a browser" in capsys.readouterr().err
+
+
 def test_a_report_of_what_was_never_measured_is_rejected_in_one_line(capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["classic", "--report"])

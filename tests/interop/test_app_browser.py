@@ -13,6 +13,8 @@ from outsiders import GRAMMAR
 from painted_world import paint
 from PIL import Image
 
+from benchmarks import page as page_benchmark
+
 playwright = pytest.importorskip("playwright.sync_api")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -238,6 +240,15 @@ def test_visitors_at_once_get_their_own_pictures(chromium, address, tmp_path):
         assert page.query_selector("text=/error/i") is None
     for context in contexts:
         context.close()
+
+
+def test_the_benchmark_of_the_page_runs_with_the_embedded_models(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.results.RESULTS", tmp_path)
+    measured = page_benchmark.run(quick=True)
+    [visits] = [row for row in measured.rows if row["part"] == "visitors"]
+    assert visits["moves"] >= visits["searches"] > 0
+    assert visits["errors"] == []
+    assert "ms" in page_benchmark.report(measured).markdown
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
