@@ -165,7 +165,7 @@ class TestSuggestion:
         assert again.grammar.source == suggestion.grammar.source
 
     def test_leaves_out_the_words_that_the_models_never_learned(self):
-        picture, prompt = a_target("in street on a clear day")
+        picture, prompt = a_target("in farm on a clear day")
         suggestion = suggest_grammar(picture, "world", store=None)
         assert suggestion.grammar.encode(prompt) is not None
         assert suggestion.world.n_states < load_grammar("world").n_states

@@ -151,7 +151,7 @@ def suggest_grammar(
     whole = _with_known_words(whole, made, models)
     evaluator = make_evaluator(whole, made, models, store, device=device)
     goal = infer_goal(evaluator, target)
-    if goal.outside or not goal.described:
+    if not _says_something(goal):
         raise SuggestionError(
             f"no grammar suggested: the models have no words for what the picture shows (nearest:"
             f" {goal.prompt!r}, similarity {goal.similarity:.2f}). Use models that know more, such"
@@ -164,6 +164,14 @@ def suggest_grammar(
     ]
     built = restrict_grammar(whole, [each.labels for each in axes], head)
     return Suggestion(compile_grammar(built.source, "suggested"), whole, axes, goal)
+
+
+def _says_something(goal: Goal) -> bool:
+    """Return whether the models have words for a picture; a sketch is unlike all of its sentences.
+
+    Where nothing measures how far outside a picture is, its similarity has to do.
+    """
+    return goal.described if goal.outside_score is None else not goal.outside
 
 
 def _pooled(goal: Goal, spec: PerceptionSpec) -> list[NDArray[np.float32]]:

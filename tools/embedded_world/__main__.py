@@ -288,7 +288,7 @@ def evaluate(
             "generation": figures.measure_generation(generator, perception, judge_model, extent),
             "weather": figures.measure_weather(generator, judge_model, extent),
             "distance": {
-                name: figures.measure_distance(pipe, perception.clip, corpus, extent)
+                name: figures.measure_distance(pipe, perception.clip, corpus)
                 for name, pipe in (("new", generator), ("previous", before))
             },
             "perception": figures.measure_perception(perception, judge_model, corpus, extent),

@@ -239,7 +239,8 @@ class DiffusersGenerator:
         if device.type == "cpu" and self.preset.dtype == "float16":
             warnings.warn(
                 f"the generator {self.name!r} runs in float16, which is slow on a CPU:"
-                " dtype='bfloat16' or 'float32' is faster there, and gives slightly other images",
+                " dtype='float32' is faster there, 'bfloat16' too where the processor has"
+                " instructions for it, and both give slightly other images",
                 SlowDtypeWarning,
                 stacklevel=2,
             )
