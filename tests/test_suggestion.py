@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from test_cli import refusal, run
 from test_grammar_properties import prompts_of, sentences, separators, source_of, unhurried
 
+from rldf_gym.goal import LowSimilarityWarning
 from rldf_gym.grammar import GrammarError, compile_grammar, load_grammar
 from rldf_gym.grammar.builders import restrict_grammar, select_values
 from rldf_gym.suggestion import MOST_STATES, SuggestionError, most_states, suggest_grammar
@@ -170,6 +171,13 @@ class TestSuggestion:
         assert suggestion.grammar.encode(prompt) is not None
         assert suggestion.world.n_states < load_grammar("world").n_states
         assert "banana" in suggestion.world.axis("noun").values
+
+    def test_of_a_sketch_unlike_its_sentence_holds_its_state(self):
+        with pytest.warns(LowSimilarityWarning):
+            suggestion = suggest_grammar(FOLDER / "006.webp", store=None)
+        assert not suggestion.goal.described
+        prompt = "a sketch of one sheep and one people in beach on a clear night"
+        assert suggestion.grammar.encode(prompt) is not None
 
     def test_of_a_picture_outside_the_world_is_an_error_that_names_the_way_out(self):
         noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
