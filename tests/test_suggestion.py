@@ -132,6 +132,15 @@ class TestSelection:
         assert {1, 3, 5} <= set(noun.labels)
         assert noun.entropy > 1.5
 
+    def test_sure_axes_are_fixed_where_that_makes_room_for_an_unsure_one(self):
+        probabilities = read_as(OBJECTS, OBJECTS.decode([0, 5, 1, 9, 3]), 0.9999)
+        probabilities[1] = np.full(10, 0.1)
+        noun = OBJECTS.axis_index("first_noun")
+        wide, narrow = (select_values(OBJECTS, probabilities, 10, most) for most in (1_000, 60))
+        assert [len(each.labels) for each in wide] == [2, 10, 2, 2, 2]
+        assert len(narrow[noun].labels) == 10
+        assert 1 in [len(each.labels) for each in narrow]
+
     def test_an_axis_of_which_nothing_can_be_said_is_left_out_or_fixed(self):
         world = load_grammar("world")
         prompt = "a photo of one banana and no people in street on a clear day"

@@ -1,7 +1,7 @@
 """Choose the values of a grammar that a picture may show, from what was read in it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,8 +67,9 @@ def select_values(
       vocabulary tree.
     - Then the value that adds most probability for the states that it costs is added, until the
       true state is kept with probability `ENOUGH` (as if axes were independent), or nothing fits.
-
-    Where two values an axis are too many states, the surest axes are fixed.
+    - Where that is not enough, or two values an axis are too many states, the surest axes are fixed
+      one after the other, which makes room for more values of the others. The first choice that is
+      enough is taken, else the one that keeps the true state with the greatest probability.
 
     Args:
         grammar: Whose values these are.
@@ -85,27 +86,44 @@ def select_values(
         for index, (labels, each) in enumerate(zip(ranked, read, strict=True))
         if each[labels].sum() < _SAYS_SOMETHING
     }
-    fixed = silent | {i for i in range(grammar.n_axes) if grammar.counted_axis(i) in silent}
-    surest = sorted(set(range(grammar.n_axes)) - fixed, key=lambda i: -read[i].max())
-    while 2 ** (grammar.n_axes - len(fixed)) > most_states:
-        # A count can only be read beside its object, so it is fixed first.
-        objects = {grammar.counted_axis(i) for i in surest}
-        sure = next(i for i in surest if i not in objects)
-        surest.remove(sure)
-        fixed.add(sure)
-    sizes = [1 if index in fixed else 2 for index in range(grammar.n_axes)]
-    _grow(sizes, ranked, read, fixed, most_states)
+    speaking = [index for index in range(grammar.n_axes) if index not in silent]
+    best, greatest = [1] * grammar.n_axes, 0.0
+    for fixed in _fixings(grammar, read, silent):
+        sizes = [1 if index in fixed else 2 for index in range(grammar.n_axes)]
+        if math.prod(sizes) > most_states:
+            continue
+        chance = _grow(sizes, ranked, read, speaking, fixed, most_states)
+        if chance > greatest:
+            best, greatest = sizes, chance
+        if chance >= ENOUGH:
+            break
     return tuple(
         AxisSelection(
             axis,
             read[index],
             (axis.values.index(""),)
             if index in silent and "" in axis.values
-            else tuple(sorted(ranked[index][: sizes[index]])),
+            else tuple(sorted(ranked[index][: best[index]])),
             index in silent,
         )
         for index, axis in enumerate(grammar.axes)
     )
+
+
+def _fixings(
+    grammar: Grammar, probabilities: Sequence[npt.NDArray[np.float64]], silent: set[int]
+) -> Iterator[set[int]]:
+    """Yield ever more axes to fix: at first the silent ones and their counts, at last all."""
+    fixed = silent | {i for i in range(grammar.n_axes) if grammar.counted_axis(i) in silent}
+    surest = sorted(set(range(grammar.n_axes)) - fixed, key=lambda i: -probabilities[i].max())
+    yield set(fixed)
+    while surest:
+        # A count can only be read beside its object, so it is fixed first.
+        objects = {grammar.counted_axis(i) for i in surest}
+        sure = next(i for i in surest if i not in objects)
+        surest.remove(sure)
+        fixed.add(sure)
+        yield set(fixed)
 
 
 def _ranked(axis: Axis, probabilities: npt.NDArray[np.float64]) -> list[int]:
@@ -128,11 +146,11 @@ def _grow(
     sizes: list[int],
     ranked: Sequence[Sequence[int]],
     probabilities: Sequence[npt.NDArray[np.float64]],
+    speaking: Sequence[int],
     fixed: set[int],
     most_states: int,
-) -> None:
-    """Raise the number of values of axes, the most useful first."""
-    growing = [index for index in range(len(sizes)) if index not in fixed]
+) -> float:
+    """Raise the number of values of axes, the most useful first; return the probability kept."""
 
     def kept(index: int, size: int) -> float:
         return max(float(probabilities[index][ranked[index][:size]].sum()), _IMPROBABLE)
@@ -142,15 +160,17 @@ def _grow(
         more = math.log(kept(index, size + 1) / kept(index, size))
         return more / math.log((size + 1) / size)
 
-    while math.prod(kept(index, sizes[index]) for index in growing) < ENOUGH:
+    while (chance := math.prod(kept(index, sizes[index]) for index in speaking)) < ENOUGH:
         n_states = math.prod(sizes)
         fitting = [
             index
-            for index in growing
-            if sizes[index] < len(ranked[index])
+            for index in speaking
+            if index not in fixed
+            and sizes[index] < len(ranked[index])
             and n_states // sizes[index] * (sizes[index] + 1) <= most_states
             and gain(index) > 0
         ]
         if not fitting:
             break
         sizes[max(fitting, key=gain)] += 1
+    return chance
