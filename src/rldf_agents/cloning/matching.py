@@ -20,6 +20,9 @@ ALL_AXES = "all"
 _CANDIDATES = 4
 _TRIES = 4
 _VERIFIED = 0.5
+_NAMED = 0.1
+"""Probability at which a value that has the class's name is tried before likelier ones."""
+
 MOST_GENERATED = _CANDIDATES * _TRIES
 """Pictures that the search for a class generates at most."""
 
@@ -72,9 +75,10 @@ def class_axes(grammar: Grammar, names: Sequence[str]) -> tuple[int, ...]:
 def match_class(evaluator: StateEvaluator, source: SourceClass, axes: Sequence[int]) -> ClassMatch:
     """Read the examples, and verify the likeliest values with generated pictures.
 
-    Values are tried in the order of their mean probability in the examples. The first of which at
-    least half of the generated pictures read so is taken; if there is none, the one with the
-    greatest product of that probability and that share.
+    Values are tried in the order of their mean probability in the examples; one that has the
+    class's name comes first, if the examples may well show it. The first of which at least half of
+    the generated pictures read so is taken; if there is none, the one with the greatest product of
+    that probability and that share.
 
     Args:
         evaluator: reads the examples, generates and reads the pictures.
@@ -84,7 +88,9 @@ def match_class(evaluator: StateEvaluator, source: SourceClass, axes: Sequence[i
     goals = [_goal(evaluator, example) for example in source.examples]
     read = np.array([goal.state for goal in goals])
     tried: list[ClassMatch] = []
-    for labels, probability in _candidates(goals, axes):
+    candidates = list(_candidates(goals, axes))
+    candidates.sort(key=lambda each: not _is_named(evaluator.grammar, source.name, axes, *each))
+    for labels, probability in candidates:
         tried.append(
             ClassMatch(
                 name=source.name,
@@ -102,6 +108,14 @@ def match_class(evaluator: StateEvaluator, source: SourceClass, axes: Sequence[i
         if tried[-1].verified >= _VERIFIED:
             return tried[-1]
     return max(tried, key=lambda match: match.probability * match.verified)
+
+
+def _is_named(
+    grammar: Grammar, name: str, axes: Sequence[int], labels: Sequence[int], probability: float
+) -> bool:
+    """Return whether a class has the name of a value that its examples may well show."""
+    words = [grammar.axes[axis].values[label] for axis, label in zip(axes, labels, strict=True)]
+    return probability >= _NAMED and name.replace("_", " ").casefold() in map(str.casefold, words)
 
 
 def _goal(evaluator: StateEvaluator, example: NDArray[np.uint8]) -> Goal:
