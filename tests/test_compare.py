@@ -238,6 +238,12 @@ class TestTheCommand:
         assert "No independent judge was given" in Path("out/report.html").read_text()
         assert json.loads(Path("out/compare.json").read_text())["judge"] is None
 
+    def test_knows_a_store_in_memory_that_the_environment_names(self, capsys, picture, monkeypatch):
+        monkeypatch.setenv("RLDF_STORE", ":memory:")
+        arguments = [picture, *OWN[:-2], "--budget", 3, "--out", "out", "--json"]
+        document = json.loads(run(capsys, "compare", *arguments)[1])
+        assert "beside a store in memory" in document["methods"][-1]["left_out"]
+
     def test_exits_with_3_where_no_picture_reads_as_the_target(self, capsys, tmp_path):
         arguments = ["--generator", "outsiders:blind_generator", *OWN[2:], "--budget", 2]
         Image.fromarray(paint(GRAMMAR, GOAL)).save(tmp_path / "picture.png")

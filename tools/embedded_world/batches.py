@@ -26,7 +26,7 @@ _WARPED_SHARE = 0.4
 _GRAINY_SHARE = 0.4
 _CHANGED_SHARES = (0.3, 0.7)  # where the weather has to stay readable, and elsewhere
 _STYLED_SHARE = 0.6  # of pictures with weather; `_STYLE_SHARES` says how many stay photos
-_STYLE_SHARES = (0.56, 0.08, 0.28, 0.08)
+_STYLE_SHARES = (0.40, 0.20, 0.32, 0.08)
 
 
 @dataclass(frozen=True)

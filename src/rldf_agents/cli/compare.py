@@ -67,12 +67,14 @@ def compare(
     from rldf_agents.inversion import methods
     from rldf_agents.inversion.captions import caption_method
     from rldf_gym.goal import infer_goal, load_picture
+    from rldf_gym.store import default_path
 
     out = output.new_folder(picture)
+    chosen_store = str(default_path()) if world.store == "default" else world.store
     target = load_picture(picture)
     chosen = {**methods(), "caption": caption_method(captioner)}
     console = output.console()
-    with shared_store(world.store) as store, console.status("reading ...") as status:
+    with shared_store(chosen_store) as store, console.status("reading ...") as status:
         shared = dataclasses.replace(world, store=store)
         with shared.open() as evaluator:
             found = run_comparison(
@@ -82,7 +84,7 @@ def compare(
                 budget,
                 seed,
                 reward,
-                _find_atlas(evaluator, atlas, world.store),
+                _find_atlas(evaluator, atlas, chosen_store),
                 judge,
                 lambda title, done, total: status.update(f"{done} of {total}: {title}"),
             )
