@@ -72,7 +72,7 @@ class _Plan:
     n_other_seeds: int
 
 
-_FULL, _QUICK = _Plan(120, 20, 6, 2, 6), _Plan(20, 1, 1, 1, 1)
+_FULL, _QUICK = _Plan(120, 40, 20, 10, 20), _Plan(20, 1, 1, 1, 1)
 _FAST = ((BEST, "jump"), ("coordinate_search", _ANY), ("hill_climbing", _ANY))
 _SLOW = ((BEST, "tree"), (BEST, "axis"), ("tree_ucb_halves", "jump"))
 
