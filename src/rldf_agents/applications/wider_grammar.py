@@ -36,12 +36,6 @@ class WiderGrammar:
                     f" lacks the {lacking} {axis.name!r}"
                 )
 
-    @property
-    def further_axes(self) -> tuple[int, ...]:
-        """Numbers of the wider grammar's axes that the other lacks."""
-        names = self.narrow.axis_names
-        return tuple(i for i, name in enumerate(self.wide.axis_names) if name not in names)
-
     def labels(self, state: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return a state in the wider grammar, -1 on the axes that the other lacks.
 

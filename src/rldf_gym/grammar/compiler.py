@@ -58,9 +58,7 @@ class _Derivation:
                 return self._optional(inner, rule)
             case "value", [NonTerminal() as part]:
                 return self._slots_of_rule(part.name)
-            case "value", [Terminal() as part] if (
-                len(self._vocabulary.of_rule(part.name) or ()) > 1
-            ):
+            case "value", [Terminal() as part] if self._is_choice(part.name):
                 return self._slots_of_rule(part.name)
         fixed_text = self._vocabulary.of_tree(tree, rule)
         return [Slot(rule, fixed_text)] if fixed_text else []
