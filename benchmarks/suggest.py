@@ -19,7 +19,6 @@ import numpy as np
 from benchmarks.results import Case, Report, Results, measure
 from rldf_agents.applications.search import SearchSettings, open_search
 from rldf_gym.factory import make_models
-from rldf_gym.grammar import GrammarError
 from rldf_gym.suggestion import Suggestion, SuggestionError, suggest_grammar
 
 HOLDS, WHOLE, SUGGESTED = "holds", "whole", "suggested"
@@ -66,7 +65,7 @@ class _Targets:
     def describable(self) -> list[str]:
         """The targets whose prompts the world can say."""
         world = self.suggest(next(iter(self._prompts))).world
-        return [name for name, prompt in self._prompts.items() if _says(world, prompt)]
+        return [name for name, prompt in self._prompts.items() if prompt in world]
 
     def __call__(self, case: Case) -> dict[str, Any]:
         try:
@@ -83,7 +82,7 @@ class _Targets:
             ]
             return {
                 "suggested": True,
-                "holds": _says(suggestion.grammar, prompt),
+                "holds": prompt in suggestion.grammar,
                 "lost": lost,
                 "states": suggestion.grammar.n_states,
             }
@@ -97,14 +96,6 @@ class _Targets:
             "reached": result.reached,
             "images": result.states_seen,
         }
-
-
-def _says(grammar: Any, prompt: str) -> bool:
-    try:
-        grammar.encode(prompt)
-    except GrammarError:
-        return False
-    return True
 
 
 def report(results: Results) -> Report:

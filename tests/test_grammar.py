@@ -367,6 +367,7 @@ def test_a_prompt_outside_the_language_is_rejected_where_it_leaves_it(base, prom
 
 @pytest.mark.parametrize("prompt", [None, 7, b"a photo of one dog", ["a"]])
 def test_only_text_can_be_encoded(base, prompt):
+    assert prompt not in base
     with pytest.raises(GrammarError, match="encodes text, not"):
         base.encode(prompt)
 

@@ -128,7 +128,8 @@ def test_encode_accepts_the_sentences_of_the_grammar_and_nothing_else(sentence, 
     assume(len(set(prompts.values())) == len(prompts) > 1)
     grammar = compile_grammar(source_of(sentence, separator))
     text = separator.join(words)
-    if text in prompts.values():
+    assert (text in grammar) == (text in prompts.values())
+    if text in grammar:
         assert prompts[tuple(grammar.encode(text))] == text
     else:
         with pytest.raises(GrammarError, match="has no sentence"):

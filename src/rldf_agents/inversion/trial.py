@@ -13,7 +13,6 @@ from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.failed_images import FailedImage
 from rldf_gym.generation import generate
 from rldf_gym.goal import Goal
-from rldf_gym.grammar import GrammarError
 from rldf_gym.perception import Reading, Readings
 from rldf_gym.rewards import DEFAULT_REWARD, Reward, clip, evaluate_reward, resolve_reward
 from rldf_gym.store import image_key
@@ -178,10 +177,8 @@ def run_method(method: Method, trial: Trial, seed: int) -> None:
 
 
 def _state_of(evaluator: StateEvaluator, prompt: str) -> tuple[int, ...] | None:
-    try:
-        return tuple(evaluator.grammar.encode(prompt).tolist())
-    except GrammarError:
-        return None
+    grammar = evaluator.grammar
+    return tuple(grammar.encode(prompt).tolist()) if prompt in grammar else None
 
 
 def _picture_of(evaluator: StateEvaluator, prompt: str) -> NDArray[np.uint8]:

@@ -149,6 +149,14 @@ class Grammar:
             )
         return np.array(self.template.parse(prompt, self.name), dtype=np.int64)
 
+    def __contains__(self, prompt: str) -> bool:
+        """Return whether a prompt is a sentence of this grammar."""
+        try:
+            self.encode(prompt)
+        except GrammarError:
+            return False
+        return True
+
     def validate(self, state: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """The same state as int64 ``[n_axes]``; not copied if it is one already.
 
