@@ -1,8 +1,11 @@
 """Clones load with datasets, WebDataset and torchvision, and Ray makes the same clone."""
 
+import contextlib
 import importlib
 import io
+import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -32,12 +35,16 @@ def _own_folder(tmp_path, monkeypatch):
         image.save(tmp_path / "source" / name / "1.png")
 
 
-def clone(out: str, *options: str) -> None:
+def command(out: str, *options: str) -> list[str]:
     words = ["clone", "source", "--out", out, "--per-class", "6", "--splits", "train=4,val=2"]
     words += ["--generator", "outsiders:generator", "--perception", "outsiders:perception"]
     words += ["--grammar", "base", "--store", ":memory:", "--shard-size", "5", "--workers", "2"]
+    return [*words, "--quiet", *options]
+
+
+def clone(out: str, *options: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        main([*words, "--quiet", *options])
+        main(command(out, *options))
     assert ended.value.code == 0
 
 
@@ -96,3 +103,25 @@ def test_ray_makes_the_same_clone():
         content = (Path("ray") / path).read_bytes()
         assert content == (Path("local") / path).read_bytes()
         assert Image.open(io.BytesIO(content)).size == (32, 8)
+
+
+def test_ray_listens_on_this_machine_only(monkeypatch):
+    pytest.importorskip("ray")
+    psutil = pytest.importorskip("psutil")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    words = [sys.executable, "-m", "rldf_agents", *command("out", "--engine", "ray")]
+    listening = set()
+    with subprocess.Popen(words) as running:
+        while running.poll() is None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                family = psutil.Process(running.pid).children(recursive=True)
+                listening |= {
+                    connection.laddr.ip.removeprefix("::ffff:")
+                    for connection in psutil.net_connections("tcp")
+                    if connection.status == psutil.CONN_LISTEN
+                    and connection.pid in {running.pid, *(child.pid for child in family)}
+                }
+            time.sleep(0.2)
+    assert running.returncode == 0
+    assert listening == {"127.0.0.1"}

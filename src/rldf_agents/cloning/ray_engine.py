@@ -40,6 +40,10 @@ def _start_ray(workers: int) -> Any:
     # Nothing is reported to anyone.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    cluster = os.environ.get("RAY_ADDRESS")
+    if not cluster:
+        # Without clusters, Ray's servers bind to this machine; it reads this when it is imported.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
         import ray.data
@@ -54,10 +58,9 @@ def _start_ray(workers: int) -> Any:
         "logging_level": logging.ERROR,
         "configure_logging": False,
     }
-    if not os.environ.get("RAY_ADDRESS"):
+    if not cluster:
         common["num_cpus"] = max(workers, os.cpu_count() or 1)
         common["include_dashboard"] = False
-        common["_node_ip_address"] = "127.0.0.1"
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             ray.init(**common)
