@@ -85,6 +85,10 @@ class TestAnAblation:
         assert not found.in_target
         assert "does not show “foggy”" in found.headline
 
+    @pytest.mark.parametrize(("score", "shown"), [(0.34, True), (0.32, False)])
+    def test_finds_a_concept_in_the_target_where_it_is_likelier_than_chance(self, score, shown):
+        assert replace(ablated(n_results=1), target_score=score).in_target is shown
+
     def test_keeps_verified_results_only_and_counts_the_others(self):
         found = ablated(mistakes={2: (0, 5, 1, 3, 0, 0), 4: (1, 5, 1, 4, 0, 0)})
         assert [frame.visit.seed for frame in found.results] == [0, 1, 3, 5, 6, 7]

@@ -38,7 +38,6 @@ _TRIES = 4
 """Images to try for each result, at the most."""
 
 _CONFIDENCE = 0.95
-_LIKELY = 0.5
 
 Interval = tuple[float, float]
 
@@ -120,7 +119,8 @@ class Ablation:
     @property
     def in_target(self) -> bool:
         """Whether the target shows the concept more than chance and more than plain pictures do."""
-        return self.target_score > max(_LIKELY, self.plain_level.spread[1])
+        chance = 1 / (1 + len(self.concept.counterparts))
+        return self.target_score > max(chance, self.plain_level.spread[1])
 
     @property
     def vanished(self) -> bool:
