@@ -163,7 +163,9 @@ class _Page:
         self.picture.clear(self._clear, None, shown, queue=False, **_PRIVATE)
         self.generator.input(self._worlds, [self.generator], [self.world], **_PRIVATE)
         self.link.change(None, [self.link], None, js=_SHOW_LINK)
-        blocks.load(self._restore, None, self._explored, **_PRIVATE)
+        # Past the queue: its stream of events could close as the first picture is dropped.
+        restored = [self.watch, self.live, *self._explored]
+        blocks.load(self._restore, None, restored, queue=False, **_PRIVATE)
         blocks.unload(self._leave)
 
     @property
@@ -248,8 +250,11 @@ class _Page:
             place = visitor.restore(request.query_params)
             return self._exploration(visitor, place, request)
         except (AgentError, RLDFError) as error:
-            gr.Warning(f"This link cannot be restored: {error}")
-            return {self.explore: gr.update(visible=False)}
+            return {
+                self.watch: gr.update(visible=True),
+                self.live: view.message(f"This link cannot be restored: {error}"),
+                self.explore: gr.update(visible=False),
+            }
 
     def _leave(self, request: gr.Request) -> None:
         self._visitors.leave(request.session_hash)

@@ -46,6 +46,11 @@ class Axis(TypedDict):
     label: int
 
 
+def message(text: str) -> str:
+    """Return the panel that shows a message in place of a search."""
+    return f'<div class="live"><p class="doubt" role="status">{escape(text)}</p></div>'
+
+
 def live(progress: Progress) -> str:
     """Return the panel that shows a search."""
     goal = progress.goal
