@@ -22,7 +22,8 @@ _ATTEMPTS = 3
 def run(job: Job, shards: Sequence[int], workers: int) -> Generator[ShardStatistics, None, None]:
     """Generate shards in a pool of actors, one for each processor or GPU.
 
-    A cluster that RAY_ADDRESS names is used, otherwise one is started on this machine.
+    A cluster that RAY_ADDRESS names is used, otherwise one is started on this machine, and bound to
+    it if Ray was not imported before.
 
     Raises:
         AgentError: Ray is not installed or cannot be started.
