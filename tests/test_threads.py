@@ -60,6 +60,31 @@ def test_a_user_who_sets_the_number_in_the_environment_decides_alone():
     assert run(many, OMP_NUM_THREADS="3") == "64"
 
 
+THREADS_OF_INFERENCE = (
+    "import torch; from rldf_gym.threads import inference; torch.set_num_threads(3)\n"
+    "with inference({network}, {n_images}): print(torch.get_num_threads(), end=' ')\n"
+    "print(torch.get_num_threads())"
+)
+SMALL, LARGE = "torch.nn.Linear(10, 10)", "torch.nn.Linear(5000, 5000)"
+
+
+@pytest.mark.parametrize(
+    ("network", "n_images", "user", "expected"),
+    [
+        (SMALL, 1, {}, "1 3"),
+        (SMALL, 7, {}, "1 3"),
+        (SMALL, 8, {}, "3 3"),
+        (LARGE, 1, {}, "3 3"),
+        ("None", 1, {}, "3 3"),
+        (SMALL, 1, {"OMP_NUM_THREADS": "2"}, "3 3"),
+    ],
+    ids=["one image", "a few", "many", "a large network", "no known network", "the user's number"],
+)
+def test_a_few_images_of_a_small_network_take_one_thread(network, n_images, user, expected):
+    program = THREADS_OF_INFERENCE.format(network=network, n_images=n_images)
+    assert run(program, **user) == expected
+
+
 @pytest.mark.parametrize(
     ("groups", "files", "expected"),
     [

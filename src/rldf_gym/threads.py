@@ -4,18 +4,34 @@ At the end of every parallel loop, the threads of libgomp, PyTorch's OpenMP libr
 for each other in a busy loop of several milliseconds. Two processes on the same cores then mostly
 wait: each runs some twenty times slower than alone. A short busy loop costs nothing alone and
 avoids that. libgomp reads its length when PyTorch is imported, so ``import rldf_gym`` sets it.
+
+A sleeping thread has to be woken, which can take longer than a layer of a small model; `inference`
+computes a few images of such a model with one thread.
 """
 
+import contextlib
 import functools
+import itertools
 import math
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rldf_gym.errors import RLDFError
 
+if TYPE_CHECKING:
+    import torch
+
 SPIN_COUNT = 1000
 """Iterations that a thread waits in a busy loop before it sleeps."""
+
+_SMALL_NETWORK = 20_000_000
+"""Parameters up to which a layer takes about as long as waking a thread."""
+
+_MANY_IMAGES = 8
+"""From here on, a layer of a small network is worth all threads."""
 
 _USER_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
 _USER_CHOSE_THREADS = "OMP_NUM_THREADS" in os.environ
@@ -44,6 +60,33 @@ def limit_torch_threads() -> None:
 
     if not _USER_CHOSE_THREADS:
         torch.set_num_threads(min(torch.get_num_threads(), available_processors()))
+
+
+@contextlib.contextmanager
+def inference(network: "torch.nn.Module | None", n_images: int) -> Iterator[None]:
+    """Let PyTorch compute without gradients, and a few images of a small network with one thread.
+
+    The results are the same bits. A user's OMP_NUM_THREADS stays.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    alone = not _USER_CHOSE_THREADS and n_images < _MANY_IMAGES and _is_small(network)
+    if alone:
+        torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        if alone:
+            torch.set_num_threads(before)
+
+
+def _is_small(network: "torch.nn.Module | None") -> bool:
+    if network is None:
+        return False
+    sizes = itertools.accumulate(weight.numel() for weight in network.parameters())
+    return all(size <= _SMALL_NETWORK for size in sizes)
 
 
 class ForkedTorchError(RLDFError):

@@ -260,7 +260,7 @@ def data_uri(picture: npt.NDArray[np.uint8]) -> str:
     image = Image.fromarray(picture)
     content = io.BytesIO()
     if max(image.size) <= _SMALL:
-        image.save(content, "PNG", optimize=True)
+        image.save(content, "PNG")
         kind = "png"
     else:
         image.thumbnail((_LARGEST, _LARGEST))

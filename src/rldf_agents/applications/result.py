@@ -297,5 +297,5 @@ def as_json(document: Any) -> bytes:
 def png(picture: npt.NDArray[np.uint8]) -> bytes:
     """Return an image uint8 ``[H, W, 3]`` as the bytes of a PNG file."""
     content = io.BytesIO()
-    Image.fromarray(picture).save(content, "PNG", optimize=True)
+    Image.fromarray(picture).save(content, "PNG")
     return content.getvalue()

@@ -9,6 +9,11 @@ _SHARE = 0.8
 """Of the free memory; the rest is for fragmentation and for perception."""
 
 
+def denoiser(pipeline: Any) -> Any:
+    """Return the network of a diffusers pipeline that denoises, None where it has another name."""
+    return getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+
+
 def optimize(pipeline: Any, compile_mode: str | None) -> None:
     """Change a pipeline's networks for speed, and optionally compile the denoising one.
 
@@ -21,17 +26,17 @@ def optimize(pipeline: Any, compile_mode: str | None) -> None:
     """
     import torch
 
-    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    denoising = denoiser(pipeline)
     autoencoder = getattr(pipeline, "vae", None)
-    for network in filter(None, (denoiser, autoencoder)):
+    for network in filter(None, (denoising, autoencoder)):
         # Video autoencoders, which some image models share, have no such layout.
         if all(weight.dim() < 5 for weight in network.parameters()):
             network.to(memory_format=torch.channels_last)
     slice_decoding = getattr(autoencoder, "enable_slicing", None)
     if pipeline.device.type == "cpu" and slice_decoding is not None:
         slice_decoding()
-    if compile_mode is not None and denoiser is not None:
-        denoiser.compile(mode=compile_mode, dynamic=False)
+    if compile_mode is not None and denoising is not None:
+        denoising.compile(mode=compile_mode, dynamic=False)
 
 
 def images_that_fit(free: int, each: int) -> int:

@@ -13,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rldf_gym.batching import BatchLimit, is_out_of_memory
-from rldf_gym.generation.acceleration import images_that_fit, optimize
+from rldf_gym.generation.acceleration import denoiser, images_that_fit, optimize
 from rldf_gym.generation.pipeline_loading import PipelineFiles
 from rldf_gym.generation.preset import GeneratorPreset
 from rldf_gym.generation.protocols import FailedImagesError, GenerationError
 from rldf_gym.generation.text_inputs import text_inputs, truncated_text
 from rldf_gym.generation.vocabulary import read_known_words, validate_words
 from rldf_gym.model_loading import open_device, state_without, suppress_logs, validate_device_name
-from rldf_gym.threads import check_not_forked
+from rldf_gym.threads import check_not_forked, inference
 
 if TYPE_CHECKING:
     import torch
@@ -180,7 +180,8 @@ class DiffusersGenerator:
             # Every new shape would be compiled anew. Not beyond what was found to fit.
             missing = self.batch_size - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
-        with self._measured(len(prompts)), torch.inference_mode():
+        size = len(prompts)
+        with self._measured(size), inference(denoiser(self._pipeline), size):
             output = self._call_pipeline(prompts, seeds)
             pictures = output.images[:n].float()
             rejected = getattr(output, "nsfw_content_detected", None) or [False] * n

@@ -14,6 +14,7 @@ from rldf_gym.model_loading import open_device, suppress_all_logs
 from rldf_gym.perception.picture_model import PictureModel
 from rldf_gym.perception.pixels import centre_square, letterbox, squash, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
+from rldf_gym.threads import inference
 
 if TYPE_CHECKING:
     import torch
@@ -68,13 +69,12 @@ class OpenClip(PictureModel):
 
     def embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings float32 `[n, d]` of prompts `[n]`."""
-        import torch
-
         model, tokenizer, device = self._loaded
         batches: list[NDArray[np.float32]] = []
         for start in range(0, len(prompts), self.batch):
-            with torch.inference_mode():
-                tokens = tokenizer(list(prompts[start : start + self.batch])).to(device)
+            texts = list(prompts[start : start + self.batch])
+            with inference(model, len(texts)):
+                tokens = tokenizer(texts).to(device)
                 batches.append(model.encode_text(tokens, normalize=True).cpu().numpy())
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
 
@@ -107,10 +107,8 @@ class OpenClip(PictureModel):
         return np.concatenate(batches[1:] or batches)
 
     def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        import torch
-
         model, _, device = self._loaded
-        with torch.inference_mode():
+        with inference(model, len(pictures)):
             square = _prepare(to_tensor(pictures, device), model.visual.preprocess_cfg)
             embeddings: NDArray[np.float32] = (
                 model.encode_image(square, normalize=True).cpu().numpy()

@@ -12,6 +12,7 @@ from rldf_gym.perception.picture_model import PictureModel
 from rldf_gym.perception.pixels import Placement, letterbox, to_tensor
 from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
+from rldf_gym.threads import inference
 
 if TYPE_CHECKING:
     import torch
@@ -47,12 +48,10 @@ class UltralyticsDetector(PictureModel):
 
     def _outputs(self, pictures: NDArray[np.uint8]) -> list[Output]:
         """Return the objects in each picture, the most confident first; see `DetectionModel`."""
-        import torch
-
         network, device = self._loaded
         from ultralytics.utils.nms import non_max_suppression
 
-        with torch.inference_mode():
+        with inference(network, len(pictures)):
             square, placement = letterbox(to_tensor(pictures, device), self._image_size)
             found = non_max_suppression(
                 network(square),
