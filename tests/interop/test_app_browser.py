@@ -167,10 +167,15 @@ def test_a_slider_moves_the_picture_and_the_address_restores_it(page, chromium, 
         assert slider(other, "scene").input_value() == "7"
 
 
-def test_a_link_that_cannot_be_restored_is_a_message(page, address):
+def test_a_link_that_cannot_be_restored_is_a_message_that_a_phone_shows_at_once(
+    page, address, target
+):
+    page.set_viewport_size({"width": 390, "height": 844})
     page.goto(f"{address}?world=base&prompt=nonsense")
-    page.wait_for_selector("text=This link cannot be restored")
-    page.wait_for_selector("#start")
+    message = page.wait_for_selector("text=This link cannot be restored").bounding_box()
+    assert message["y"] + message["height"] < 844
+    search(page, target)
+    assert not page.is_visible("text=This link cannot be restored")
 
 
 @pytest.mark.parametrize("name", ["text.png", "bomb.png"])

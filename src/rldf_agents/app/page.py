@@ -73,6 +73,7 @@ class _Page:
         self._visitors = visitors
         with gr.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=_KEEP_FILES) as blocks:
             gr.HTML(_INTRODUCTION)
+            self.problem = gr.HTML(visible=False, elem_id="problem")
             with gr.Row(elem_id="search"):
                 with gr.Column(elem_id="target"):
                     self._lay_out_target()
@@ -152,7 +153,8 @@ class _Page:
     def _connect(self, blocks: gr.Blocks) -> None:
         chosen = [self.world, self.generator, self.learner, self.reward]
         shown = [
-            *(self.watch, self.live, self.picture, self.start, self.stop, self.resume),
+            *(self.problem, self.watch, self.live),
+            *(self.picture, self.start, self.stop, self.resume),
             *self._explored,
         ]
         running = {"concurrency_limit": None, "trigger_mode": "multiple", **_PRIVATE}
@@ -164,7 +166,7 @@ class _Page:
         self.generator.input(self._worlds, [self.generator], [self.world], **_PRIVATE)
         self.link.change(None, [self.link], None, js=_SHOW_LINK)
         # Past the queue: its stream of events could close as the first picture is dropped.
-        restored = [self.watch, self.live, *self._explored]
+        restored = [self.problem, *self._explored]
         blocks.load(self._restore, None, restored, queue=False, **_PRIVATE)
         blocks.unload(self._leave)
 
@@ -204,6 +206,7 @@ class _Page:
         self, visitor: Visitor, search: LiveSearch, request: gr.Request
     ) -> Iterator[dict[Any, Any]]:
         yield {
+            self.problem: gr.update(visible=False),
             self.watch: gr.update(visible=True),
             self.start: gr.update(visible=False),
             self.resume: gr.update(visible=False),
@@ -251,8 +254,9 @@ class _Page:
             return self._exploration(visitor, place, request)
         except (AgentError, RLDFError) as error:
             return {
-                self.watch: gr.update(visible=True),
-                self.live: view.message(f"This link cannot be restored: {error}"),
+                self.problem: gr.update(
+                    value=view.message(f"This link cannot be restored: {error}"), visible=True
+                ),
                 self.explore: gr.update(visible=False),
             }
 

@@ -47,7 +47,7 @@ class Axis(TypedDict):
 
 
 def message(text: str) -> str:
-    """Return the panel that shows a message in place of a search."""
+    """Return the panel that says what is wrong."""
     return f'<div class="live"><p class="doubt" role="status">{escape(text)}</p></div>'
 
 
