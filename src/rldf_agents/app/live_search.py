@@ -97,7 +97,8 @@ class LiveSearch(BaseCallback):
         """Start the search, or continue it after a stop."""
         self._stop.clear()
         self._update(phase=READING if self._search is None else SEARCHING, result=None)
-        self._thread = threading.Thread(target=self._work, daemon=True, name="rldf-search")
+        # No daemon: Python cannot end while PyTorch computes in one.
+        self._thread = threading.Thread(target=self._work, name="rldf-search")
         self._thread.start()
 
     def stop(self) -> None:
@@ -168,11 +169,11 @@ class LiveSearch(BaseCallback):
     def _work(self) -> None:
         try:
             with self._turns.taken():
-                if self._search is None:
+                if self._search is None and not self._closed.is_set():
                     self._search = self._opened.enter_context(self._opening())
                     self._update(phase=SEARCHING, goal=self._search.goal)
                 if not self._closed.is_set():
-                    result = self._search.run(
+                    result = self._running.run(
                         callbacks=[self], on_image=self._on_image, should_stop=self._stop.is_set
                     )
                     self._end(result)

@@ -224,7 +224,7 @@ class Visitors:
 
     def warm_up(self) -> None:
         """Load the default models in a thread, which takes the first turn."""
-        threading.Thread(target=self._warm_up, daemon=True, name="rldf-warm-up").start()
+        threading.Thread(target=self._warm_up, name="rldf-warm-up").start()
 
     def _warm_up(self) -> None:
         with self.turns.taken():

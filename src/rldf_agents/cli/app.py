@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from typing import Annotated
 
@@ -63,5 +64,6 @@ def app(
         if open_page:
             typer.launch(address)
 
-    serve(settings, host, port, show, mcp)
+    with contextlib.suppress(KeyboardInterrupt):
+        serve(settings, host, port, show, mcp)
     typer.echo("ended")
