@@ -35,10 +35,12 @@ def test_every_insert_is_used_by_a_page():
 def test_the_scoreboard_holds_the_measured_shares_with_the_best_first():
     board = fill_page("<!-- insert scoreboard 30 100 500 -->").replace("\N{NO-BREAK SPACE}", " ")
     base, extended, _ = board.split("\n## ")
-    first = base.splitlines()[4]
-    assert first.startswith(
-        "| factored ucb | `rldf_agents` | 1.00 [0.99, 1.00] | 1.00 [1.00, 1.00]"
-    )
+    rows = [row.split(" | ") for row in base.splitlines()[4:] if row]
+    assert rows[0][:2] == ["| factored ucb", "`rldf_agents`"]
+    assert all(re.fullmatch(r"\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", row[2]) for row in rows)
+    shares = [row[2] for row in rows]
+    assert len(rows) > 10
+    assert shares == sorted(shares, key=lambda share: float(share[:4]), reverse=True)
     assert "500 images" not in base
     assert "500 images" in extended
 
