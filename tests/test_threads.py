@@ -62,14 +62,14 @@ def test_a_user_who_sets_the_number_in_the_environment_decides_alone():
 
 THREADS_OF_INFERENCE = (
     "import torch; from rldf_gym.threads import inference; torch.set_num_threads(3)\n"
-    "with inference({network}, {n_images}): print(torch.get_num_threads(), end=' ')\n"
+    "with inference({network}, {batch_size}): print(torch.get_num_threads(), end=' ')\n"
     "print(torch.get_num_threads())"
 )
 SMALL, LARGE = "torch.nn.Linear(10, 10)", "torch.nn.Linear(5000, 5000)"
 
 
 @pytest.mark.parametrize(
-    ("network", "n_images", "user", "expected"),
+    ("network", "batch_size", "user", "expected"),
     [
         (SMALL, 1, {}, "1 3"),
         (SMALL, 7, {}, "1 3"),
@@ -80,9 +80,39 @@ SMALL, LARGE = "torch.nn.Linear(10, 10)", "torch.nn.Linear(5000, 5000)"
     ],
     ids=["one image", "a few", "many", "a large network", "no known network", "the user's number"],
 )
-def test_a_few_images_of_a_small_network_take_one_thread(network, n_images, user, expected):
-    program = THREADS_OF_INFERENCE.format(network=network, n_images=n_images)
+def test_a_small_batch_of_a_small_network_takes_one_thread(network, batch_size, user, expected):
+    program = THREADS_OF_INFERENCE.format(network=network, batch_size=batch_size)
     assert run(program, **user) == expected
+
+
+OVERLAPPING = f"""
+import threading, torch
+from rldf_gym.threads import inference
+torch.set_num_threads(3)
+entered, first_left = threading.Event(), threading.Event()
+def second():
+    with inference({SMALL}, 1):
+        entered.set()
+        first_left.wait()
+        print(torch.get_num_threads(), end=" ")
+    print(torch.get_num_threads(), end=" ")
+def later():
+    print(torch.get_num_threads())
+beside = threading.Thread(target=second)
+with inference({SMALL}, 1):
+    beside.start()
+    entered.wait()
+first_left.set()
+beside.join()
+print(torch.get_num_threads(), end=" ")
+after = threading.Thread(target=later)
+after.start()
+after.join()
+"""
+
+
+def test_overlapping_batches_leave_the_number_of_threads_as_it_was():
+    assert run(OVERLAPPING) == "1 3 3 3"
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,12 @@
 
 At the end of every parallel loop, the threads of libgomp, PyTorch's OpenMP library on Linux, wait
 for each other in a busy loop of several milliseconds. Two processes on the same cores then mostly
-wait: each runs some twenty times slower than alone. A short busy loop costs nothing alone and
-avoids that. libgomp reads its length when PyTorch is imported, so ``import rldf_gym`` sets it.
+wait: each runs some twenty times slower than alone. A short busy loop avoids that, and costs about
+a tenth alone (benchmarks/busy_machine.py). libgomp reads its length when PyTorch is imported, so
+``import rldf_gym`` sets it.
 
 A sleeping thread has to be woken, which can take longer than a layer of a small model; `inference`
-computes a few images of such a model with one thread.
+computes a small batch of such a model with one thread.
 """
 
 import contextlib
@@ -15,6 +16,7 @@ import itertools
 import math
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ SPIN_COUNT = 1000
 _SMALL_NETWORK = 20_000_000
 """Parameters up to which a layer takes about as long as waking a thread."""
 
-_MANY_IMAGES = 8
+_LARGE_BATCH = 8
 """From here on, a layer of a small network is worth all threads."""
 
 _USER_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
@@ -63,23 +65,45 @@ def limit_torch_threads() -> None:
 
 
 @contextlib.contextmanager
-def inference(network: "torch.nn.Module | None", n_images: int) -> Iterator[None]:
-    """Let PyTorch compute without gradients, and a few images of a small network with one thread.
+def inference(network: "torch.nn.Module | None", batch_size: int) -> Iterator[None]:
+    """Let PyTorch compute without gradients, and a small batch of a small network with one thread.
 
-    The results are the same bits. A user's OMP_NUM_THREADS stays.
+    A user's OMP_NUM_THREADS stays.
     """
     import torch
 
-    before = torch.get_num_threads()
-    alone = not _USER_CHOSE_THREADS and n_images < _MANY_IMAGES and _is_small(network)
-    if alone:
+    alone = not _USER_CHOSE_THREADS and batch_size < _LARGE_BATCH and _is_small(network)
+    with _one_thread() if alone else contextlib.nullcontext(), torch.inference_mode():
+        yield
+
+
+_lock = threading.Lock()
+_n_alone, _threads_before = 0, 1
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch compute with one thread in this thread.
+
+    PyTorch's number is of the thread that sets it and of all that start later. So the number to
+    return to is the one from before any thread was in here.
+    """
+    global _n_alone, _threads_before
+    import torch
+
+    with _lock:
+        # A thread's first question sets its number to that of the process: ask in any case.
+        current = torch.get_num_threads()
+        if _n_alone == 0:
+            _threads_before = current
+        _n_alone += 1
         torch.set_num_threads(1)
     try:
-        with torch.inference_mode():
-            yield
+        yield
     finally:
-        if alone:
-            torch.set_num_threads(before)
+        with _lock:
+            _n_alone -= 1
+            torch.set_num_threads(_threads_before)
 
 
 def _is_small(network: "torch.nn.Module | None") -> bool:
