@@ -1,7 +1,13 @@
 """The server of ``rldf app``: what it sends, and whom it answers."""
 
+import os
 import re
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
 
 import pytest
 from painted_world import PaintedGenerator, load_grammar, painted_perception
@@ -77,3 +83,23 @@ def test_without_gradio_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert run(["app"]) == 2
     assert "pip install 'rldf-gym[app]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_command_without_an_error(tmp_path, number):
+    command = [sys.executable, "-m", "rldf_agents", "app", "--port", "0", "--grammar", "base"]
+    command += ["--generator", "outsiders:leisurely_generator"]
+    command += ["--perception", "outsiders:perception", "--store", str(tmp_path / "store.sqlite")]
+    folder = str(Path(__file__).parent)
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": folder},
+    ) as server:
+        address = re.search(r"http://\S+/", server.stdout.readline())[0]
+        assert urllib.request.urlopen(address, timeout=120).status == 200
+        server.send_signal(number)
+        output, errors = server.communicate(timeout=120)
+    assert (server.returncode, output, errors) == (0, "ended\n", "")
