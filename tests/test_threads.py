@@ -60,48 +60,69 @@ def test_a_user_who_sets_the_number_in_the_environment_decides_alone():
     assert run(many, OMP_NUM_THREADS="3") == "64"
 
 
-THREADS_OF_INFERENCE = (
-    "import torch; from rldf_gym.threads import inference; torch.set_num_threads(3)\n"
-    "with inference({network}, {batch_size}): print(torch.get_num_threads(), end=' ')\n"
-    "print(torch.get_num_threads())"
-)
+SHARES_AND_THREADS = """
+import threading, torch
+from rldf_gym.threads import compute
+torch.set_num_threads(3)
+together = threading.Barrier({n_threads})
+def work(part):
+    together.wait(60)  # as many threads are at work at once
+    return part.stop - part.start, torch.get_num_threads(), torch.is_inference_mode_enabled()
+print(*compute({network}, {size}, work, share=4, at_most=16), torch.get_num_threads(), sep="; ")
+"""
 SMALL, LARGE = "torch.nn.Linear(10, 10)", "torch.nn.Linear(5000, 5000)"
 
 
 @pytest.mark.parametrize(
-    ("network", "batch_size", "user", "expected"),
+    ("network", "size", "user", "n_threads", "expected"),
     [
-        (SMALL, 1, {}, "1 3"),
-        (SMALL, 7, {}, "1 3"),
-        (SMALL, 8, {}, "3 3"),
-        (LARGE, 1, {}, "3 3"),
-        ("None", 1, {}, "3 3"),
-        (SMALL, 1, {"OMP_NUM_THREADS": "2"}, "3 3"),
+        (SMALL, 0, {}, 1, []),
+        (SMALL, 1, {}, 1, [(1, 1)]),
+        (SMALL, 4, {}, 1, [(4, 1)]),
+        (SMALL, 8, {}, 2, [(4, 1), (4, 1)]),
+        (SMALL, 23, {}, 3, [(4, 1), (4, 1), (4, 1), (4, 1), (4, 1), (3, 1)]),
+        (SMALL + ".to('meta')", 8, {}, 1, [(8, 3)]),
+        (LARGE, 23, {}, 1, [(16, 3), (7, 3)]),
+        ("None", 8, {}, 1, [(8, 3)]),
+        (SMALL, 8, {"OMP_NUM_THREADS": "2"}, 1, [(8, 3)]),
     ],
-    ids=["one image", "a few", "many", "a large network", "no known network", "the user's number"],
+    ids=[
+        "nothing",
+        "one image",
+        "a share",
+        "two shares",
+        "more shares than threads",
+        "another device",
+        "a large network",
+        "no known network",
+        "the user's number",
+    ],
 )
-def test_a_small_batch_of_a_small_network_takes_one_thread(network, batch_size, user, expected):
-    program = THREADS_OF_INFERENCE.format(network=network, batch_size=batch_size)
-    assert run(program, **user) == expected
+def test_a_small_network_computes_shares_in_threads(network, size, user, n_threads, expected):
+    program = SHARES_AND_THREADS.format(network=network, size=size, n_threads=n_threads)
+    parts = [f"({size}, {threads}, True)" for size, threads in expected]
+    assert run(program, **user) == "; ".join([*parts, "3"])
 
 
 OVERLAPPING = f"""
 import threading, torch
-from rldf_gym.threads import inference
+from rldf_gym.threads import compute
 torch.set_num_threads(3)
 entered, first_left = threading.Event(), threading.Event()
+def wait(part):
+    entered.set()
+    first_left.wait()
+    print(torch.get_num_threads(), end=" ")
 def second():
-    with inference({SMALL}, 1):
-        entered.set()
-        first_left.wait()
-        print(torch.get_num_threads(), end=" ")
+    compute({SMALL}, 1, wait, share=1)
     print(torch.get_num_threads(), end=" ")
 def later():
     print(torch.get_num_threads())
-beside = threading.Thread(target=second)
-with inference({SMALL}, 1):
+def start_second(part):
     beside.start()
     entered.wait()
+beside = threading.Thread(target=second)
+compute({SMALL}, 1, start_second, share=1)
 first_left.set()
 beside.join()
 print(torch.get_num_threads(), end=" ")
@@ -113,6 +134,17 @@ after.join()
 
 def test_overlapping_batches_leave_the_number_of_threads_as_it_was():
     assert run(OVERLAPPING) == "1 3 3 3"
+
+
+def test_an_error_in_a_thread_is_raised_and_leaves_the_number_of_threads_as_it_was():
+    program = (
+        "import torch; from rldf_gym.threads import compute; torch.set_num_threads(3)\n"
+        "try:\n"
+        f"    compute({SMALL}, 8, lambda part: 1 // (4 - part.start), share=4)\n"
+        "except ZeroDivisionError:\n"
+        "    print(torch.get_num_threads())"
+    )
+    assert run(program) == "3"
 
 
 @pytest.mark.parametrize(

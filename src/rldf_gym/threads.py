@@ -2,38 +2,37 @@
 
 At the end of every parallel loop, the threads of libgomp, PyTorch's OpenMP library on Linux, wait
 for each other in a busy loop of several milliseconds. Two processes on the same cores then mostly
-wait: each runs some twenty times slower than alone. A short busy loop avoids that, and costs about
-a tenth alone (benchmarks/busy_machine.py). libgomp reads its length when PyTorch is imported, so
-``import rldf_gym`` sets it.
+wait: each runs some twenty times slower than alone. A short busy loop avoids that. libgomp reads
+its length when PyTorch is imported, so ``import rldf_gym`` sets it.
 
-A sleeping thread has to be woken, which can take longer than a layer of a small model; `inference`
-computes a small batch of such a model with one thread.
+A sleeping thread has to be woken, which can take longer than a layer of a small model. So `compute`
+shares out a batch of such a model among threads that each go through all layers alone
+(benchmarks/busy_machine.py).
 """
 
 import contextlib
 import functools
-import itertools
 import math
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rldf_gym.errors import RLDFError
 
 if TYPE_CHECKING:
     import torch
 
+Result = TypeVar("Result")
+
 SPIN_COUNT = 1000
 """Iterations that a thread waits in a busy loop before it sleeps."""
 
 _SMALL_NETWORK = 20_000_000
 """Parameters up to which a layer takes about as long as waking a thread."""
-
-_LARGE_BATCH = 8
-"""From here on, a layer of a small network is worth all threads."""
 
 _USER_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "OMP_NUM_THREADS")
 _USER_CHOSE_THREADS = "OMP_NUM_THREADS" in os.environ
@@ -64,17 +63,45 @@ def limit_torch_threads() -> None:
         torch.set_num_threads(min(torch.get_num_threads(), available_processors()))
 
 
-@contextlib.contextmanager
-def inference(network: "torch.nn.Module | None", batch_size: int) -> Iterator[None]:
-    """Let PyTorch compute without gradients, and a small batch of a small network with one thread.
+def compute(
+    network: "torch.nn.Module | None",
+    size: int,
+    work: Callable[[slice], Result],
+    share: int,
+    at_most: int = sys.maxsize,
+) -> list[Result]:
+    """Let a network work through items without gradients.
 
-    A user's OMP_NUM_THREADS stays.
+    On a CPU, a small network computes a share of the items in each of several threads. Another,
+    and any where the user set OMP_NUM_THREADS, computes a whole batch as PyTorch does.
+
+    Args:
+        network: what computes; None where that is not known.
+        size: number of items.
+        work: does a part of them, in this or another thread.
+        share: items that a thread takes at once. It does not depend on the number of threads, as
+            rounding may depend on the number of items.
+        at_most: items in a whole batch.
+
+    Returns:
+        What `work` returned for each part, in order.
     """
     import torch
 
-    alone = not _USER_CHOSE_THREADS and batch_size < _LARGE_BATCH and _is_small(network)
-    with _one_thread() if alone else contextlib.nullcontext(), torch.inference_mode():
-        yield
+    if _USER_CHOSE_THREADS or not _is_small(network):
+        with torch.inference_mode():
+            return [work(slice(i, min(i + at_most, size))) for i in range(0, size, at_most)]
+
+    def alone(start: int) -> Result:
+        with _one_thread(), torch.inference_mode():
+            return work(slice(start, min(start + share, size)))
+
+    starts = range(0, size, share)
+    n_threads = min(len(starts), _number_of_threads())
+    if n_threads <= 1:
+        return [alone(start) for start in starts]
+    with ThreadPoolExecutor(n_threads) as threads:
+        return list(threads.map(alone, starts))
 
 
 _lock = threading.Lock()
@@ -106,11 +133,19 @@ def _one_thread() -> Iterator[None]:
             torch.set_num_threads(_threads_before)
 
 
+def _number_of_threads() -> int:
+    import torch
+
+    with _lock:
+        return _threads_before if _n_alone else torch.get_num_threads()
+
+
 def _is_small(network: "torch.nn.Module | None") -> bool:
     if network is None:
         return False
-    sizes = itertools.accumulate(weight.numel() for weight in network.parameters())
-    return all(size <= _SMALL_NETWORK for size in sizes)
+    weights = list(network.parameters())
+    on_cpu = all(weight.device.type == "cpu" for weight in weights)
+    return on_cpu and sum(weight.numel() for weight in weights) <= _SMALL_NETWORK
 
 
 class ForkedTorchError(RLDFError):

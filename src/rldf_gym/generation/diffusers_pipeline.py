@@ -1,6 +1,7 @@
 """Generate images with any text-to-image model in diffusers' folder format."""
 
 import contextlib
+import copy
 import functools
 import logging
 import time
@@ -20,7 +21,7 @@ from rldf_gym.generation.protocols import FailedImagesError, GenerationError
 from rldf_gym.generation.text_inputs import text_inputs, truncated_text
 from rldf_gym.generation.vocabulary import read_known_words, validate_words
 from rldf_gym.model_loading import open_device, state_without, suppress_logs, validate_device_name
-from rldf_gym.threads import check_not_forked, inference
+from rldf_gym.threads import check_not_forked, compute
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _SEED_LIMIT = 2**63
 _FIRST_BATCH = 8
 """Batch size until the memory that one image needs is known."""
+_SHARE = 4
+"""Images of a small model that a thread generates at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -173,28 +176,39 @@ class DiffusersGenerator:
 
     def _batch(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
         """Return images uint8 `[n, H, W, 3]`, and why each is no valid one, '' where it is."""
-        import torch
-
-        n = len(prompts)
+        n, network = len(prompts), denoiser(self._pipeline)
         if self.preset.compile is not None:
             # Every new shape would be compiled anew. Not beyond what was found to fit.
             missing = self.batch_size - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
-        size = len(prompts)
-        with self._measured(size), inference(denoiser(self._pipeline), size):
-            output = self._call_pipeline(prompts, seeds)
-            pictures = output.images[:n].float()
-            rejected = getattr(output, "nsfw_content_detected", None) or [False] * n
-            faults = _faults(pictures, rejected, self.preset.dtype)
-            levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
+            network = None
+        with self._measured(len(prompts)):
+            parts = compute(
+                network, len(prompts), lambda p: self._part(prompts[p], seeds[p]), _SHARE
+            )
+        pictures = np.concatenate([images for images, _ in parts])
+        return pictures[:n], [reason for _, faults in parts for reason in faults][:n]
+
+    def _part(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
+        """Return what `_batch` does, for what is computed at once."""
+        import torch
+
+        output = self._call_pipeline(prompts, seeds)
+        pictures = output.images.float()
+        rejected = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
+        faults = _faults(pictures, rejected, self.preset.dtype)
+        levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy(), faults
 
     def _call_pipeline(self, prompts: list[str], seeds: list[int]) -> Any:
         import torch
 
+        # Threads share the networks; what a call remembers is its own.
+        pipeline = copy.copy(self._pipeline)
+        pipeline.scheduler = copy.deepcopy(self._pipeline.scheduler)
         try:
-            return self._pipeline(
-                **text_inputs(self._pipeline, self.preset, prompts),
+            return pipeline(
+                **text_inputs(pipeline, self.preset, prompts),
                 **_call_settings(self.preset),
                 generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
                 output_type="pt",

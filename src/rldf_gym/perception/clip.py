@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from rldf_gym.model_loading import open_device, suppress_all_logs
 from rldf_gym.perception.picture_model import PictureModel
 from rldf_gym.perception.pixels import centre_square, letterbox, squash, to_tensor
 from rldf_gym.perception.protocols import Output, PerceptionError
-from rldf_gym.threads import inference
+from rldf_gym.threads import compute
 
 if TYPE_CHECKING:
     import torch
@@ -70,13 +71,16 @@ class OpenClip(PictureModel):
     def embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings float32 `[n, d]` of prompts `[n]`."""
         model, tokenizer, device = self._loaded
-        batches: list[NDArray[np.float32]] = []
-        for start in range(0, len(prompts), self.batch):
-            texts = list(prompts[start : start + self.batch])
-            with inference(model, len(texts)):
-                tokens = tokenizer(texts).to(device)
-                batches.append(model.encode_text(tokens, normalize=True).cpu().numpy())
-        return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
+
+        def embed(part: slice) -> NDArray[np.float32]:
+            tokens = tokenizer(list(prompts[part])).to(device)
+            embeddings: NDArray[np.float32] = (
+                model.encode_text(tokens, normalize=True).cpu().numpy()
+            )
+            return embeddings
+
+        parts = compute(model, len(prompts), embed, self.batch, self.batch)
+        return np.concatenate(parts) if parts else np.empty((0, 0), np.float32)
 
     def layer_statistics(
         self, pictures: NDArray[np.uint8], layers: Sequence[str]
@@ -90,30 +94,36 @@ class OpenClip(PictureModel):
         """
         model = self._loaded[0]
         maps: list[torch.Tensor] = []
-        batches = [np.empty((0, 0), np.float32)]
+
+        def statistics(start: int, _: slice) -> NDArray[np.float32]:
+            maps.clear()
+            embeddings = self._embed(pictures[start : start + self.batch])
+            parts = [part for x in maps for part in (x.mean((2, 3)), x.std((2, 3)))]
+            return np.hstack([*(part.cpu().numpy() for part in parts), embeddings])
+
         handles = [
             model.visual.get_submodule(name).register_forward_hook(lambda _, __, x: maps.append(x))
             for name in layers
         ]
         try:
-            for start in range(0, len(pictures), self.batch):
-                maps.clear()
-                embeddings = self._embed(pictures[start : start + self.batch])
-                parts = [part for x in maps for part in (x.mean((2, 3)), x.std((2, 3)))]
-                batches.append(np.hstack([*(part.cpu().numpy() for part in parts), embeddings]))
+            # One batch after another: the hooks' maps are those of the last.
+            starts = range(0, len(pictures), self.batch)
+            batches = [compute(model, 1, partial(statistics, start), 1)[0] for start in starts]
         finally:
             for handle in handles:
                 handle.remove()
-        return np.concatenate(batches[1:] or batches)
+        return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)
 
     def _embed(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         model, _, device = self._loaded
-        with inference(model, len(pictures)):
-            square = _prepare(to_tensor(pictures, device), model.visual.preprocess_cfg)
-            embeddings: NDArray[np.float32] = (
-                model.encode_image(square, normalize=True).cpu().numpy()
-            )
+        square = _prepare(to_tensor(pictures, device), model.visual.preprocess_cfg)
+        embeddings: NDArray[np.float32] = model.encode_image(square, normalize=True).cpu().numpy()
         return embeddings
+
+    @property
+    def _network(self) -> "torch.nn.Module":
+        network: torch.nn.Module = self._loaded[0]
+        return network
 
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, Any, torch.device]":

@@ -12,7 +12,6 @@ from rldf_gym.perception.picture_model import PictureModel
 from rldf_gym.perception.pixels import Placement, letterbox, to_tensor
 from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
-from rldf_gym.threads import inference
 
 if TYPE_CHECKING:
     import torch
@@ -51,18 +50,22 @@ class UltralyticsDetector(PictureModel):
         network, device = self._loaded
         from ultralytics.utils.nms import non_max_suppression
 
-        with inference(network, len(pictures)):
-            square, placement = letterbox(to_tensor(pictures, device), self._image_size)
-            found = non_max_suppression(
-                network(square),
-                conf_thres=self.threshold,
-                iou_thres=self._iou,
-                max_det=_MAX_OBJECTS,
-                nc=len(self.class_names),
-                max_time_img=_NMS_SECONDS_PER_PICTURE,
-                end2end=network.end2end,
-            )
+        square, placement = letterbox(to_tensor(pictures, device), self._image_size)
+        found = non_max_suppression(
+            network(square),
+            conf_thres=self.threshold,
+            iou_thres=self._iou,
+            max_det=_MAX_OBJECTS,
+            nc=len(self.class_names),
+            max_time_img=_NMS_SECONDS_PER_PICTURE,
+            end2end=network.end2end,
+        )
         return [_output(rows.cpu().numpy(), placement) for rows in found]
+
+    @property
+    def _network(self) -> "torch.nn.Module":
+        network: torch.nn.Module = self._loaded[0]
+        return network
 
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, torch.device]":

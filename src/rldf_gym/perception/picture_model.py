@@ -1,8 +1,9 @@
 """What the models that look at pictures share: a folder, a device, a fingerprint, batches."""
 
 import functools
+import itertools
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,10 @@ from rldf_gym.model_files import ModelFiles
 from rldf_gym.model_loading import state_without, validate_device_name
 from rldf_gym.perception.pixels import check_pictures
 from rldf_gym.perception.protocols import Output
-from rldf_gym.threads import check_not_forked
+from rldf_gym.threads import check_not_forked, compute
+
+if TYPE_CHECKING:
+    import torch
 
 
 class PictureModel(ABC):
@@ -27,6 +31,8 @@ class PictureModel(ABC):
 
     batch: ClassVar[int] = 32
     """Pictures evaluated at once."""
+    share: ClassVar[int] = 8
+    """Pictures of a small network that a thread evaluates at once."""
 
     def __init__(self, folder: ModelFiles, device: str | None) -> None:
         validate_device_name(device)
@@ -46,11 +52,20 @@ class PictureModel(ABC):
         """Return the output for each picture of uint8 ``[n, H, W, 3]``."""
         check_not_forked()
         check_pictures(pictures)
-        outputs: list[Output] = []
-        for start in range(0, len(pictures), self.batch):
-            outputs += self._outputs(pictures[start : start + self.batch])
-        return outputs
+        if not len(pictures):
+            return []
+
+        def outputs(part: slice) -> list[Output]:
+            return self._outputs(pictures[part])
+
+        parts = compute(self._network, len(pictures), outputs, self.share, self.batch)
+        return list(itertools.chain(*parts))
+
+    @property
+    @abstractmethod
+    def _network(self) -> "torch.nn.Module":
+        """The loaded network, which computes the outputs."""
 
     @abstractmethod
     def _outputs(self, pictures: NDArray[np.uint8]) -> list[Output]:
-        """Return the outputs of one batch."""
+        """Return the outputs of a part of a batch, without gradients, in any thread."""

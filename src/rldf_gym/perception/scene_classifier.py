@@ -12,7 +12,6 @@ from rldf_gym.perception.picture_model import PictureModel
 from rldf_gym.perception.pixels import centre_square, to_tensor
 from rldf_gym.perception.protocols import Output
 from rldf_gym.perception.weights import load_network, model_folder, read_config
-from rldf_gym.threads import inference
 
 if TYPE_CHECKING:
     import torch
@@ -40,11 +39,15 @@ class UltralyticsSceneClassifier(PictureModel):
     def _outputs(self, pictures: NDArray[np.uint8]) -> list[Output]:
         """Return the scene probabilities of each picture; see `SceneModel`."""
         network, device = self._loaded
-        with inference(network, len(pictures)):
-            square = centre_square(to_tensor(pictures, device), self._image_size)
-            # Outside training the head gives (probabilities, logits).
-            probabilities = network(square)[0].cpu().numpy()
+        square = centre_square(to_tensor(pictures, device), self._image_size)
+        # Outside training the head gives (probabilities, logits).
+        probabilities = network(square)[0].cpu().numpy()
         return [{"probabilities": row} for row in probabilities]
+
+    @property
+    def _network(self) -> "torch.nn.Module":
+        network: torch.nn.Module = self._loaded[0]
+        return network
 
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, torch.device]":
