@@ -78,7 +78,7 @@ SMALL, LARGE = "torch.nn.Linear(10, 10)", "torch.nn.Linear(5000, 5000)"
     [
         (SMALL, 0, {}, 1, []),
         (SMALL, 1, {}, 1, [(1, 1)]),
-        (SMALL, 4, {}, 1, [(4, 1)]),
+        (SMALL, 5, {}, 2, [(3, 1), (2, 1)]),
         (SMALL, 8, {}, 2, [(4, 1), (4, 1)]),
         (SMALL, 23, {}, 3, [(4, 1), (4, 1), (4, 1), (4, 1), (4, 1), (3, 1)]),
         (SMALL + ".to('meta')", 8, {}, 1, [(8, 3)]),
@@ -89,7 +89,7 @@ SMALL, LARGE = "torch.nn.Linear(10, 10)", "torch.nn.Linear(5000, 5000)"
     ids=[
         "nothing",
         "one image",
-        "a share",
+        "less than two shares",
         "two shares",
         "more shares than threads",
         "another device",

@@ -72,15 +72,15 @@ def compute(
 ) -> list[Result]:
     """Let a network work through items without gradients.
 
-    On a CPU, a small network computes a share of the items in each of several threads. Another,
-    and any where the user set OMP_NUM_THREADS, computes a whole batch as PyTorch does.
+    On a CPU, a small network computes shares of the items in several threads, at least two shares.
+    Another, and any where the user set OMP_NUM_THREADS, computes a whole batch as PyTorch does.
 
     Args:
         network: what computes; None where that is not known.
         size: number of items.
         work: does a part of them, in this or another thread.
-        share: items that a thread takes at once. It does not depend on the number of threads, as
-            rounding may depend on the number of items.
+        share: most items that a thread takes at once. Shares do not depend on the number of
+            processors: rounding may depend on the number of items that are computed at once.
         at_most: items in a whole batch.
 
     Returns:
@@ -94,9 +94,10 @@ def compute(
 
     def alone(start: int) -> Result:
         with _one_thread(), torch.inference_mode():
-            return work(slice(start, min(start + share, size)))
+            return work(slice(start, min(start + n_each, size)))
 
-    starts = range(0, size, share)
+    n_each = max(1, min(share, math.ceil(size / 2)))
+    starts = range(0, size, n_each)
     n_threads = min(len(starts), _number_of_threads())
     if n_threads <= 1:
         return [alone(start) for start in starts]

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 _SEED_LIMIT = 2**63
 _FIRST_BATCH = 8
 """Batch size until the memory that one image needs is known."""
-_SHARE = 4
-"""Images of a small model that a thread generates at once."""
+_SHARE = 8
+"""Most images of a small model that a thread generates at once."""
 
 logger = logging.getLogger(__name__)
 

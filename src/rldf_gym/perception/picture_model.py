@@ -32,7 +32,7 @@ class PictureModel(ABC):
     batch: ClassVar[int] = 32
     """Pictures evaluated at once."""
     share: ClassVar[int] = 8
-    """Pictures of a small network that a thread evaluates at once."""
+    """Most pictures that a thread evaluates at once with a small network."""
 
     def __init__(self, folder: ModelFiles, device: str | None) -> None:
         validate_device_name(device)
