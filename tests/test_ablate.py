@@ -119,6 +119,7 @@ class TestAnAblation:
 
         made = evaluator()
         made.generator = Interrupted()
+        made.generator.batch_size = 1
         with pytest.raises(KeyboardInterrupt, match="2 of 12 pictures were finished; nothing was"):
             ablate(made, paint(EXTENDED, (*DOG, *FOGGY_DAY)), "foggy", 8, 4)
 

@@ -174,6 +174,20 @@ def test_an_evaluator_with_another_seed_shares_all_but_the_seed():
         world.with_seed(-1)
 
 
+def test_images_of_several_seeds_are_generated_in_one_batch():
+    world = painted_world(load_grammar("base"))
+    readings = world.readings([DOG, CARS, DOG, DOG], [0, 1, 2, 0])
+    dog, cars = (world.grammar.decode(state) for state in (DOG, CARS))
+    assert world.generator.calls == [[dog, cars, dog]]
+    assert [reading.values.tolist() for reading in readings] == [
+        list(state) for state in (DOG, CARS, DOG, DOG)
+    ]
+    world.with_seed(2).readings([DOG])
+    assert world.generations == 3
+    with pytest.raises(EvaluatorError, match="generation_seed is -1"):
+        world.readings([DOG], [-1])
+
+
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, True, "0"])
 def test_a_seed_that_no_generator_takes_is_rejected(seed):
     grammar = load_grammar("base")

@@ -49,6 +49,31 @@ def search(generator: FickleGenerator, **changes) -> SearchResult:
     return search_picture(paint(GRAMMAR, GOAL), SearchSettings(**settings))
 
 
+@dataclass
+class CountingGenerator(FickleGenerator):
+    """Remembers how many images each call generated."""
+
+    sizes: list[int] = field(default_factory=list)
+
+    def __call__(self, prompts, seeds) -> np.ndarray:
+        self.sizes.append(len(prompts))
+        return super().__call__(prompts, seeds)
+
+
+def test_as_many_variations_are_generated_at_once_as_are_missing():
+    generator = CountingGenerator({3, 4})
+    result = search(generator, start="reading", variations=6)
+    assert [frame.visit.seed for frame in result.variations] == [1, 2, 5, 6, 7, 8]
+    assert (result.rejected, generator.sizes) == (2, [1, 6, 2])
+
+
+def test_variations_are_no_more_than_the_budget_leaves():
+    generator = CountingGenerator({3, 4})
+    result = search(generator, start="reading", variations=6, budget=5)
+    assert [frame.visit.seed for frame in result.variations] == [1, 2]
+    assert (result.rejected, generator.sizes) == (2, [1, 4])
+
+
 def test_another_seed_of_the_goal_state_is_found_and_is_the_best_image():
     result = search(FickleGenerator({0, 1, 2}))
     assert result.matched

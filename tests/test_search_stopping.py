@@ -51,9 +51,11 @@ def test_stopped_at_its_start_it_continues_with_the_next_image():
     assert len({visit.picture for visit in again.checks}) == len(again.checks)
 
 
-def test_makes_no_variations_when_it_is_stopped():
-    stop = []
-    with open_search(paint(GRAMMAR, GOAL), settings(variations=4)) as search:
+def test_makes_no_further_batch_of_variations_when_it_is_stopped():
+    stop, one_by_one = [], PaintedGenerator(GRAMMAR)
+    one_by_one.batch_size = 1
+    chosen = settings(variations=4, generator=one_by_one)
+    with open_search(paint(GRAMMAR, GOAL), chosen) as search:
         result = search.run(
             on_image=lambda phase, visit: stop.append(visit), should_stop=lambda: bool(stop)
         )

@@ -12,7 +12,7 @@ import copy
 import functools
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,10 @@ PREFETCH = (None, "neighbours")
 """Values of ``prefetch``: what to generate beside what is asked for."""
 
 Picture = NDArray[np.uint8]
+Seeded = tuple[int, int]
+"""A state's number and the seed of its image."""
+Meant = tuple[str, int]
+"""The prompt and the seed of an image."""
 Images = dict[str, Picture | FailedImage]
 """Images by key, or why there is none."""
 
@@ -145,16 +149,18 @@ class StateEvaluator:
         Args:
             indices: numbers of different states (`Grammar.index`).
         """
+        return self._evaluate([(index, self.generation_seed) for index in indices])
+
+    def _evaluate(self, seeded: Sequence[Seeded]) -> Iterator[list[Reading]]:
         done = 0
-        while done < len(indices):
+        while done < len(seeded):
             size = self._limit.apply(batch_size(self.generator))
-            batch = list(indices[done : done + size])
+            batch = list(seeded[done : done + size])
             n_asked = len(batch)
             if self.prefetch == "neighbours":
                 batch += self._missing_neighbours(batch, size - n_asked)
-            prompts = [self.grammar.decode(self.grammar.state(index)) for index in batch]
             try:
-                readings = self._read({self._key(prompt): prompt for prompt in prompts})
+                readings = self._read(self._meant(batch))
             except (MemoryError, RuntimeError) as error:
                 if not self._limit.lower(len(batch), error):
                     raise
@@ -163,19 +169,23 @@ class StateEvaluator:
                 self.counts.prefetched += len(batch) - n_asked
                 yield readings[:n_asked]
 
-    def readings(self, states: ArrayLike) -> list[Reading]:
+    def readings(self, states: ArrayLike, seeds: Sequence[int] | None = None) -> list[Reading]:
         """Return what is read in each state's image; see `evaluate`.
 
         Args:
             states: int ``[n, n_axes]``; a state may occur more than once.
+            seeds: of the images, one for each state; None for ``generation_seed``.
 
         Raises:
             GrammarError: a state outside the grammar.
+            EvaluatorError: a seed is not a whole number from 0 to 2^63 - 1.
         """
         indices = [self.grammar.index(state) for state in np.atleast_2d(states)]
-        different = list(dict.fromkeys(indices))
-        found = dict(zip(different, itertools.chain(*self.evaluate(different)), strict=True))
-        return [found[index] for index in indices]
+        chosen = [self.generation_seed] * len(indices) if seeds is None else seeds
+        seeded = list(zip(indices, map(_checked_seed, chosen), strict=True))
+        different = list(dict.fromkeys(seeded))
+        found = dict(zip(different, itertools.chain(*self._evaluate(different)), strict=True))
+        return [found[each] for each in seeded]
 
     def picture(self, state: ArrayLike) -> Picture:
         """Return the state's image ``uint8 [H, W, 3]``, generated if it is not in the store.
@@ -192,12 +202,13 @@ class StateEvaluator:
 
     def stored_image(self, state: ArrayLike) -> Picture | None:
         """Return the state's image ``uint8 [H, W, 3]``, or None where the store has none."""
-        return self.store.picture(self._key(self.grammar.decode(self.grammar.validate(state))))
+        [key] = self._meant([(self.grammar.index(state), self.generation_seed)])
+        return self.store.picture(key)
 
     def read(self, picture: Picture) -> Reading:
         """Return what is read in an image ``uint8 [H, W, 3]`` of any size and origin: a target."""
         key = pixels_key(picture)
-        return self._read({key: ""}, {key: picture})[0]
+        return self._read({key: ("", 0)}, {key: picture})[0]
 
     def outside_score(self, picture: Picture) -> float | None:
         """Return how far an image ``uint8 [H, W, 3]`` is from all that the perception knows.
@@ -214,34 +225,37 @@ class StateEvaluator:
         return float(outputs[key]["score"][0])
 
     def _image(self, state: ArrayLike) -> Picture | FailedImage:
-        prompt = self.grammar.decode(self.grammar.validate(state))
-        [image] = self._images({self._key(prompt): prompt}).values()
-        return image
+        meant = self._meant([(self.grammar.index(state), self.generation_seed)])
+        return next(iter(self._images(meant).values()))
 
-    def _missing_neighbours(self, asked: Sequence[int], at_most: int) -> list[int]:
+    def _meant(self, seeded: Iterable[Seeded]) -> dict[str, Meant]:
+        """Return what images show, by their keys."""
+        grammar, fingerprint = self.grammar, self.generator.fingerprint
+        meant = [(grammar.decode(grammar.state(index)), seed) for index, seed in seeded]
+        return {image_key(fingerprint, *each): each for each in meant}
+
+    def _missing_neighbours(self, asked: Sequence[Seeded], at_most: int) -> list[Seeded]:
         """Return states one unit from those asked for, if any of these has to be generated."""
         if not at_most or not any(map(self._is_missing, asked)):
             return []
-        around = dict.fromkeys(n for index in asked for n in neighbours(self.grammar, index))
-        candidates = (index for index in around if index not in asked)
+        grammar = self.grammar
+        around = dict.fromkeys((n, seed) for i, seed in asked for n in neighbours(grammar, i))
+        candidates = (each for each in around if each not in asked)
         return list(itertools.islice(filter(self._is_missing, candidates), at_most))
 
-    def _is_missing(self, index: int) -> bool:
-        key = self._key(self.grammar.decode(self.grammar.state(index)))
-        models = self.perception.models().values()
-        return (
-            not self.store.has_picture(key)
-            and not all(self.store.outputs(model.fingerprint, [key]) for model in models)
-            and not self.store.failures([key])
-        )
+    def _is_missing(self, seeded: Seeded) -> bool:
+        [key] = self._meant([seeded])
+        models, store = self.perception.models().values(), self.store
+        is_read = all(store.outputs(model.fingerprint, [key]) for model in models)
+        return not (store.has_picture(key) or is_read or store.failures([key]))
 
-    def _read(self, prompts: Mapping[str, str], images: Images | None = None) -> list[Reading]:
-        """Read images by their keys: the given ones, or else those of the prompts."""
+    def _read(self, meant: Mapping[str, Meant], images: Images | None = None) -> list[Reading]:
+        """Read images by their keys: the given ones, or else those that are meant."""
         models, store = self.perception.models(), self.store
-        outputs = {name: store.outputs(m.fingerprint, prompts) for name, m in models.items()}
+        outputs = {name: store.outputs(m.fingerprint, meant) for name, m in models.items()}
         unread = {
-            key: prompt
-            for key, prompt in prompts.items()
+            key: each
+            for key, each in meant.items()
             if any(key not in known for known in outputs.values())
         }
         if images is None:
@@ -258,7 +272,7 @@ class StateEvaluator:
             self._unread
             if isinstance(images.get(key), FailedImage)
             else self._decoder.read(**{name: outputs[name][key] for name in models})
-            for key in prompts
+            for key in meant
         ]
 
     def _computed(
@@ -269,29 +283,27 @@ class StateEvaluator:
         named = dict(zip(images, outputs, strict=True))
         return self.store.add_outputs(model.fingerprint, named)
 
-    def _images(self, prompts: Mapping[str, str]) -> Images:
+    def _images(self, meant: Mapping[str, Meant]) -> Images:
         """Return images by key, from the store or else generated in one call."""
-        images: Images = {}
-        for key in prompts:
-            if (stored := self.store.picture(key)) is not None:
-                images[key] = stored
-        absent = [key for key in prompts if key not in images]
+        stored = ((key, self.store.picture(key)) for key in meant)
+        images: Images = {key: image for key, image in stored if image is not None}
+        absent = [key for key in meant if key not in images]
         images |= self.store.failures(absent)
-        missing = {key: prompt for key, prompt in prompts.items() if key not in images}
+        missing = {key: each for key, each in meant.items() if key not in images}
         if not missing:
             return images
-        seeds = [self.generation_seed] * len(missing)
-        results = generate(self.generator, list(missing.values()), seeds)
+        prompts, seeds = map(list, zip(*missing.values(), strict=True))
+        results = generate(self.generator, prompts, seeds)
         self.counts.generations += len(missing)
         return images | self._stored(missing, dict(zip(missing, results, strict=True)))
 
-    def _stored(self, prompts: Mapping[str, str], results: Images) -> Images:
-        """Store what was generated for prompts by key; return what the store holds now."""
-        fingerprint, seed = self.generator.fingerprint, self.generation_seed
+    def _stored(self, meant: Mapping[str, Meant], results: Images) -> Images:
+        """Store what was generated, by key; return what the store holds now."""
+        fingerprint = self.generator.fingerprint
         failed = {key: r for key, r in results.items() if isinstance(r, FailedImage)}
         images = {key: r for key, r in results.items() if not isinstance(r, FailedImage)}
         if failed:
-            reasons = "; ".join(f"{prompts[key]!r}: {f.reason}" for key, f in failed.items())
+            reasons = "; ".join(f"{meant[key][0]!r}: {f.reason}" for key, f in failed.items())
             warnings.warn(
                 f"the generator {self.generator.name!r} gives no image for {reasons}; such states"
                 " are read as nothing",
@@ -299,12 +311,9 @@ class StateEvaluator:
                 stacklevel=2,
             )
         self.store.add_failures(fingerprint, failed)
-        named = {(prompts[key], seed): image for key, image in images.items()}
+        named = {meant[key]: image for key, image in images.items()}
         kept = self.store.add_pictures(fingerprint, named, list(images))
         return {**dict(zip(images, kept.values(), strict=True)), **failed}
-
-    def _key(self, prompt: str) -> str:
-        return image_key(self.generator.fingerprint, prompt, self.generation_seed)
 
     @functools.cached_property
     def _unread(self) -> Reading:

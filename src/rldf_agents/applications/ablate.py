@@ -6,6 +6,7 @@ is not searched for, so the generated pictures show it only where the generator 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,10 @@ from rldf_agents.applications.result import (
     versions,
 )
 from rldf_agents.applications.trajectory import Frame
-from rldf_agents.applications.trials import further_images
+from rldf_agents.applications.trials import further_images, look_at
 from rldf_agents.errors import AgentError
 from rldf_gym.atomic_file import write_atomically
+from rldf_gym.batching import batch_size
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal, infer_goal
 from rldf_gym.perception import Reading, fill_unread
@@ -269,17 +271,19 @@ def ablate(
     readings: list[Reading] = []
     plain: list[Reading] = []
     try:
-        for visit in further_images(evaluator, goal, _TRIES * n_results - 1, ()):
-            seed = evaluator.generation_seed if visit.seed is None else visit.seed
-            readings += evaluator.with_seed(seed).readings([visit.state])
-            if visit.matches:
-                results.append(Frame.of(evaluator, visit))
-                result_readings.append(readings[-1])
-                on_progress(len(results), n_results + n_plain)
-            if len(results) == n_results:
-                break
-        for batch in evaluator.evaluate(_other_states(goal, n_plain, evaluator.generation_seed)):
-            plain += batch
+        images = further_images(evaluator, goal, _TRIES * n_results - 1, ())
+        at_once = batch_size(evaluator.generator)
+        while batch := list(itertools.islice(images, min(at_once, n_results - len(results)))):
+            visits = look_at(evaluator, goal, batch)
+            read = evaluator.readings([state for state, _ in batch], [seed for _, seed in batch])
+            readings += read
+            for visit, reading in zip(visits, read, strict=True):
+                if visit.matches:
+                    results.append(Frame.of(evaluator, visit))
+                    result_readings.append(reading)
+            on_progress(len(results), n_results + n_plain)
+        for others in evaluator.evaluate(_other_states(goal, n_plain, evaluator.generation_seed)):
+            plain += others
             on_progress(len(results) + len(plain), n_results + n_plain)
     except KeyboardInterrupt as interrupt:
         done = len(results) + len(plain)

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_agents.applications.trajectory import Frame, Picture, StateVisit, distance_between
-from rldf_agents.applications.trials import seeds_after
+from rldf_agents.applications.trajectory import Frame, StateVisit, distance_between
+from rldf_agents.applications.trials import Seeded
 from rldf_agents.applications.wider_grammar import WiderGrammar, is_wider
 from rldf_agents.errors import AgentError
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal
 from rldf_gym.grammar import Grammar, compile_grammar, load_grammar, shipped_grammars
 from rldf_gym.grammar.builders import extend_grammar
-from rldf_gym.perception import zero_shot
+from rldf_gym.perception import Reading, zero_shot
 
 _MOST_SHUFFLED = 100_000
 """Combinations of values up to which each comes once before any comes again."""
@@ -62,20 +62,15 @@ class Attributes:
         self._evaluator.counts = evaluator.counts
         self._wider, self._goal = WiderGrammar(narrow, self._evaluator.grammar), goal
         self._axes = tuple(self._wider.wide.axis_index(name) for name in names)
+        self._values = self._combinations()
 
-    def images(
-        self, states: Sequence[tuple[int, ...]], known: Collection[Picture]
-    ) -> Iterator[StateVisit]:
-        """Yield images of states at further seeds, in turns, each with other attributes.
-
-        Args:
-            states: at least one, of the narrow grammar.
-            known: pictures that are left out.
-        """
-        first, values = self._evaluator.generation_seed, self._values()
-        for state, seed in ((state, seed) for seed in seeds_after(first) for state in states):
-            if (state, seed) not in known:
-                yield self._look_at(state, seed, next(values))
+    def look_at(self, images: Sequence[Seeded]) -> list[StateVisit]:
+        """Return what is read in images of narrow states with seeds, each with other attributes."""
+        states = [self._in_target(np.array(state)) for state, _ in images]
+        for state in states:
+            state[list(self._axes)] = next(self._values)
+        readings = self._evaluator.readings(states, [seed for _, seed in images])
+        return list(map(self._visit, images, states, readings))
 
     def frame(self, visit: StateVisit) -> Frame:
         """Return a visit of `images` with its prompt, image and attributes."""
@@ -84,10 +79,8 @@ class Attributes:
         words = {wide.axes[i].name: wide.axes[i].values[visit.attributes[i]] for i in self._axes}
         return Frame(visit, wide.decode(state), seeded.picture(state), words)
 
-    def _look_at(self, state: tuple[int, ...], seed: int, values: NDArray[np.int64]) -> StateVisit:
-        wide_state = self._in_target(np.array(state))
-        wide_state[list(self._axes)] = values
-        [reading] = self._evaluator.with_seed(seed).readings(wide_state)
+    def _visit(self, image: Seeded, wide_state: NDArray[np.int64], reading: Reading) -> StateVisit:
+        state, seed = image
         meant = self._wider.labels(self._goal.reading.values)
         return StateVisit(
             state=state,
@@ -111,7 +104,7 @@ class Attributes:
         found = zero_shot(self._wider.wide, embedding, labels, spec.embed, spec.logit_scale)
         return found.values
 
-    def _values(self) -> Iterator[NDArray[np.int64]]:
+    def _combinations(self) -> Iterator[NDArray[np.int64]]:
         """Yield combinations of values, each once in random order before any comes again."""
         sizes = [len(self._wider.wide.axes[axis]) for axis in self._axes]
         n, random = math.prod(sizes), np.random.default_rng(self._evaluator.generation_seed)

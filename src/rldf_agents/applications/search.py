@@ -39,10 +39,11 @@ from rldf_agents.applications.trajectory import (
     best_visits,
     significant_visits,
 )
-from rldf_agents.applications.trials import further_images, look_at, variations
+from rldf_agents.applications.trials import Seeded, further_images, look_at, variations
 from rldf_agents.errors import AgentError
 from rldf_agents.protocols import Callback, ResumableLearner, SingleEnvironment
 from rldf_agents.training import train
+from rldf_gym.batching import batch_size
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal, Target
 from rldf_gym.grammar import Grammar
@@ -151,7 +152,12 @@ class Search:
             AgentError: the learner takes no step, or cannot continue.
         """
         settings, before, started = self.settings, self._history.seconds, time.monotonic()
-        look = partial(self._look_until, on_image=on_image, should_stop=should_stop)
+        look = partial(
+            self._look_until,
+            look_at=partial(look_at, self.evaluator, self.goal),
+            on_image=on_image,
+            should_stop=should_stop,
+        )
         checks, trials = self._checks, self._trials
         if not any(map(self._succeeds, checks)):
             checks += look(self._succeeds, self._starting_images(), "start")
@@ -223,16 +229,15 @@ class Search:
     def _succeeds(self, visit: StateVisit) -> bool:
         return bool(visit.matches) if self.settings.wants_match else visit.distance == 0
 
-    def _starting_images(self) -> Iterator[StateVisit]:
+    def _starting_images(self) -> Iterator[Seeded]:
         start, first = self.settings.start, self.settings.generation_seed
         if start == READING:
             known = {visit.picture for visit in self._checks}
             yield from further_images(self.evaluator, self.goal, self.settings.more_seeds, known)
         elif start != RANDOM and not self._checks:
-            state = self.grammar.encode(start).tolist()
-            yield look_at(self.evaluator, self.goal, state, first)
+            yield tuple(self.grammar.encode(start).tolist()), first
 
-    def _further_images(self) -> Iterator[StateVisit]:
+    def _further_images(self) -> Iterator[Seeded]:
         settings, steps = self.settings, self.steps
         matched = any(v.matches for v in self._beside) or any(step.matches for step in steps)
         if settings.wants_match and not matched and any(step.at_goal for step in steps):
@@ -251,36 +256,39 @@ class Search:
         found = [visit for visit in best[1:] if visit.matches] if settings.after_goal else []
         states = list(dict.fromkeys([best[0].state, tuple(self.goal.state.tolist())]))
         wanted = settings.most_pictures if settings.after_goal else settings.variations
-        if self._attributes is None:
-            images = variations(self.evaluator, self.goal, states, self._pictures())
-        else:
-            images = self._attributes.images(states, self._pictures())
+        images = variations(settings.generation_seed, states, self._pictures())
         if not settings.after_goal:
             images = itertools.islice(images, _TRIES * settings.variations)
-        n_matches = itertools.count(1)
-        return found + look(
-            lambda visit: bool(visit.matches) and next(n_matches) >= wanted, images, "variation"
-        )
+        if self._attributes is not None:
+            look = partial(look, look_at=self._attributes.look_at)
+        return found + look(lambda visit: bool(visit.matches), images, "variation", wanted=wanted)
 
     def _look_until(
         self,
-        is_enough: Callable[[StateVisit], bool],
-        images: Iterator[StateVisit],
+        is_wanted: Callable[[StateVisit], bool],
+        images: Iterator[Seeded],
         phase: str,
+        look_at: Callable[[Sequence[Seeded]], list[StateVisit]],
         on_image: Callable[[str, StateVisit], None],
         should_stop: Callable[[], bool],
+        wanted: int = 1,
     ) -> list[StateVisit]:
-        """Take images until one is enough, none is left, the budget is spent, or it must stop."""
+        """Take as many images at once as are missing, until so many are wanted ones.
+
+        It ends before where none is left, the budget is spent, or it must stop.
+        """
         taken: list[StateVisit] = []
-        while len(self._pictures()) < self.settings.most_pictures:
-            visit = next(images, None)
-            if visit is None:
+        while wanted > 0 and not (taken and should_stop()):
+            left = self.settings.most_pictures - len(self._pictures())
+            at_once = int(max(0, min(wanted, left, batch_size(self.evaluator.generator))))
+            if not (batch := list(itertools.islice(images, at_once))):
                 break
-            taken.append(visit)
-            self._beside.append(visit)
-            on_image(phase, visit)
-            if is_enough(visit) or should_stop():
-                break
+            visits = look_at(batch)
+            taken += visits
+            self._beside += visits
+            for visit in visits:
+                on_image(phase, visit)
+            wanted -= sum(map(is_wanted, visits))
         return taken
 
     def _pictures(self) -> set[Picture]:

@@ -11,14 +11,18 @@ from rldf_agents.applications.trajectory import Picture, StateVisit, distance_be
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.goal import Goal
 from rldf_gym.grammar.enumeration import neighbours
+from rldf_gym.perception import Reading
 
 _LARGEST_SEED = 2**63 - 1
+
+Seeded = tuple[tuple[int, ...], int]
+"""A state and the seed of its image."""
 
 
 def further_images(
     evaluator: StateEvaluator, goal: Goal, more_seeds: int, known: Collection[Picture]
-) -> Iterator[StateVisit]:
-    """Yield images of the goal state, with further seeds, then of its neighbours.
+) -> Iterator[Seeded]:
+    """Yield the goal state with further seeds, then its neighbours.
 
     The prompt of the goal state says what was read in the target, so another seed is the likeliest
     remedy.
@@ -36,28 +40,23 @@ def further_images(
     candidates += [(tuple(grammar.state(index).tolist()), first) for index in around]
     for candidate in candidates:
         if candidate not in known:
-            yield look_at(evaluator, goal, *candidate)
+            yield candidate
 
 
 def variations(
-    evaluator: StateEvaluator,
-    goal: Goal,
-    states: Sequence[tuple[int, ...]],
-    known: Collection[Picture],
-) -> Iterator[StateVisit]:
-    """Yield images of states at further seeds, in turns, without end.
+    first: int, states: Sequence[tuple[int, ...]], known: Collection[Picture]
+) -> Iterator[Seeded]:
+    """Yield states at further seeds, in turns, without end.
 
     Args:
-        evaluator: of the search, with the seed that its images have.
-        goal: of the search.
+        first: the seed that the images of the search have.
         states: at least one, whose images matched or are likely to.
         known: pictures that are left out.
     """
-    first = evaluator.generation_seed
     # itertools.product would first make a list of all seeds.
     for state, seed in ((state, seed) for seed in seeds_after(first) for state in states):
         if (state, seed) not in known:
-            yield look_at(evaluator, goal, state, seed)
+            yield state, seed
 
 
 def seeds_after(first: int, at_most: int = _LARGEST_SEED) -> Iterable[int]:
@@ -65,11 +64,15 @@ def seeds_after(first: int, at_most: int = _LARGEST_SEED) -> Iterable[int]:
     return range(first + 1, min(first + at_most, _LARGEST_SEED) + 1)
 
 
-def look_at(evaluator: StateEvaluator, goal: Goal, state: Sequence[int], seed: int) -> StateVisit:
-    """Return what is read in a state's image with a seed, generated if the store has none."""
-    [reading] = evaluator.with_seed(seed).readings(np.array([state]))
+def look_at(evaluator: StateEvaluator, goal: Goal, images: Sequence[Seeded]) -> list[StateVisit]:
+    """Return what is read in images of states with seeds, generated where the store has none."""
+    readings = evaluator.readings([s for s, _ in images], [seed for _, seed in images])
+    return [_visit(goal, *image, r) for image, r in zip(images, readings, strict=True)]
+
+
+def _visit(goal: Goal, state: tuple[int, ...], seed: int, reading: Reading) -> StateVisit:
     return StateVisit(
-        state=tuple(state),
+        state=state,
         step=None,
         reward=None,
         similarity=float(reading.embedding @ goal.reading.embedding),
