@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from tiny_models import WORDS, save_text_to_image, save_tokenizer, truncate, word_level_merges
 
+from rldf_gym import threads
 from rldf_gym.errors import ModelError
 from rldf_gym.generation import (
     PRESETS,
@@ -115,15 +116,25 @@ def sizes_in_small_memory(generator, most):
     return sizes
 
 
-def test_a_batch_that_memory_does_not_hold_is_halved(folder, generator):
+def test_a_batch_that_memory_does_not_hold_is_halved(folder, monkeypatch):
+    monkeypatch.setattr(threads, "_USER_CHOSE_THREADS", True)
     # A size of its own, since what fits is remembered by fingerprint.
     small = tiny(folder, height=24, batch_size=8)
     expected = tiny(folder, height=24, batch_size=8)([DOG] * 7, range(7))
     sizes = sizes_in_small_memory(small, most=3)
     assert largest_difference(small([DOG] * 7, range(7)), expected) <= 2
-    # Where a user set OMP_NUM_THREADS, the seven are one batch; else two threads' shares.
-    assert max(sizes) > 3
-    assert max(sizes[2:]) <= 3
+    assert sizes == [7, 3, 3, 1]
+
+
+def test_a_share_that_memory_does_not_hold_halves_the_batch(folder, monkeypatch):
+    monkeypatch.setattr(threads, "_USER_CHOSE_THREADS", False)
+    small = tiny(folder, height=24, batch_size=8)
+    expected = tiny(folder, height=24, batch_size=8)([DOG] * 7, range(7))
+    sizes = sizes_in_small_memory(small, most=3)
+    assert largest_difference(small([DOG] * 7, range(7)), expected) <= 2
+    # Shares of four and three, of which only one may have begun; then of three, three and one.
+    assert max(sizes) == 4
+    assert sorted(sizes[-5:]) == [1, 1, 1, 2, 2]
     assert sizes[-1] == 1
 
 

@@ -28,7 +28,7 @@ from rldf_agents.applications.result import (
     versions,
 )
 from rldf_agents.applications.trajectory import Frame
-from rldf_agents.applications.trials import further_images, look_at
+from rldf_agents.applications.trials import further_images, visit_of
 from rldf_agents.errors import AgentError
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.batching import batch_size
@@ -274,10 +274,10 @@ def ablate(
         images = further_images(evaluator, goal, _TRIES * n_results - 1, ())
         at_once = batch_size(evaluator.generator)
         while batch := list(itertools.islice(images, min(at_once, n_results - len(results)))):
-            visits = look_at(evaluator, goal, batch)
             read = evaluator.readings([state for state, _ in batch], [seed for _, seed in batch])
             readings += read
-            for visit, reading in zip(visits, read, strict=True):
+            for image, reading in zip(batch, read, strict=True):
+                visit = visit_of(goal, *image, reading)
                 if visit.matches:
                     results.append(Frame.of(evaluator, visit))
                     result_readings.append(reading)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rldf_agents.applications.trajectory import Frame, StateVisit, distance_between
-from rldf_agents.applications.trials import Seeded
+from rldf_agents.applications.trajectory import Frame, StateVisit
+from rldf_agents.applications.trials import Seeded, visit_of
 from rldf_agents.applications.wider_grammar import WiderGrammar, is_wider
 from rldf_agents.errors import AgentError
 from rldf_gym.evaluator import StateEvaluator
@@ -82,14 +83,9 @@ class Attributes:
     def _visit(self, image: Seeded, wide_state: NDArray[np.int64], reading: Reading) -> StateVisit:
         state, seed = image
         meant = self._wider.labels(self._goal.reading.values)
-        return StateVisit(
-            state=state,
-            step=None,
-            reward=None,
-            similarity=float(reading.embedding @ self._goal.reading.embedding),
-            distance=distance_between(state, self._goal.state.tolist()),
+        return replace(
+            visit_of(self._goal, state, seed, reading),
             matches=bool(np.array_equal(reading.values[meant >= 0], meant[meant >= 0])),
-            seed=seed,
             attributes=tuple(wide_state.tolist()),
         )
 

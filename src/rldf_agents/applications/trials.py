@@ -67,10 +67,11 @@ def seeds_after(first: int, at_most: int = _LARGEST_SEED) -> Iterable[int]:
 def look_at(evaluator: StateEvaluator, goal: Goal, images: Sequence[Seeded]) -> list[StateVisit]:
     """Return what is read in images of states with seeds, generated where the store has none."""
     readings = evaluator.readings([s for s, _ in images], [seed for _, seed in images])
-    return [_visit(goal, *image, r) for image, r in zip(images, readings, strict=True)]
+    return [visit_of(goal, *image, r) for image, r in zip(images, readings, strict=True)]
 
 
-def _visit(goal: Goal, state: tuple[int, ...], seed: int, reading: Reading) -> StateVisit:
+def visit_of(goal: Goal, state: tuple[int, ...], seed: int, reading: Reading) -> StateVisit:
+    """Return what a reading of a state's image with a seed says of the goal."""
     return StateVisit(
         state=state,
         step=None,

@@ -120,11 +120,6 @@ class OpenClip(PictureModel):
         embeddings: NDArray[np.float32] = model.encode_image(square, normalize=True).cpu().numpy()
         return embeddings
 
-    @property
-    def _network(self) -> "torch.nn.Module":
-        network: torch.nn.Module = self._loaded[0]
-        return network
-
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, Any, torch.device]":
         """Model, tokenizer and device; convolutions' kernels want channels-last memory."""

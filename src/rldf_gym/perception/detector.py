@@ -62,11 +62,6 @@ class UltralyticsDetector(PictureModel):
         )
         return [_output(rows.cpu().numpy(), placement) for rows in found]
 
-    @property
-    def _network(self) -> "torch.nn.Module":
-        network: torch.nn.Module = self._loaded[0]
-        return network
-
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, torch.device]":
         device = open_device(self._device)

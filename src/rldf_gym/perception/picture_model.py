@@ -3,7 +3,7 @@
 import functools
 import itertools
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,6 @@ from rldf_gym.model_loading import state_without, validate_device_name
 from rldf_gym.perception.pixels import check_pictures
 from rldf_gym.perception.protocols import Output
 from rldf_gym.threads import check_not_forked, compute
-
-if TYPE_CHECKING:
-    import torch
 
 
 class PictureModel(ABC):
@@ -58,13 +55,13 @@ class PictureModel(ABC):
         def outputs(part: slice) -> list[Output]:
             return self._outputs(pictures[part])
 
-        parts = compute(self._network, len(pictures), outputs, self.share, self.batch)
+        parts = compute(self._loaded[0], len(pictures), outputs, self.share, self.batch)
         return list(itertools.chain(*parts))
 
-    @property
+    @functools.cached_property
     @abstractmethod
-    def _network(self) -> "torch.nn.Module":
-        """The loaded network, which computes the outputs."""
+    def _loaded(self) -> tuple[Any, ...]:
+        """The network that computes the outputs, then what else was loaded."""
 
     @abstractmethod
     def _outputs(self, pictures: NDArray[np.uint8]) -> list[Output]:

@@ -44,11 +44,6 @@ class UltralyticsSceneClassifier(PictureModel):
         probabilities = network(square)[0].cpu().numpy()
         return [{"probabilities": row} for row in probabilities]
 
-    @property
-    def _network(self) -> "torch.nn.Module":
-        network: torch.nn.Module = self._loaded[0]
-        return network
-
     @functools.cached_property
     def _loaded(self) -> "tuple[Any, torch.device]":
         device = open_device(self._device)
