@@ -1,6 +1,7 @@
 """Prompts to pictures: presets, loading, determinism, refusals."""
 
 import logging
+import pickle
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,22 @@ def test_a_picture_of_a_batch_equals_the_same_picture_drawn_alone(folder, guidan
         [guided([p], [s]) for p, s in zip([DOG, CAR, CAR], [3, 4, 5], strict=True)]
     )
     assert largest_difference(batch, alone) <= 2
+
+
+def test_threads_share_the_weights_and_nothing_else(folder, monkeypatch):
+    monkeypatch.setattr(threads, "_USER_CHOSE_THREADS", False)
+    shared = tiny(folder)
+    first = shared([DOG, CAR, CAR], [3, 4, 5])
+    original, pipelines = shared._pipeline, shared._copies
+    assert pipelines
+    for pipeline in pipelines:
+        weights = zip(pipeline.unet.parameters(), original.unet.parameters(), strict=True)
+        assert all(one is other for one, other in weights)
+        for name, part in pipeline.components.items():
+            assert part is None or part is not original.components[name]
+    assert all(np.array_equal(shared([DOG, CAR, CAR], [3, 4, 5]), first) for _ in range(5))
+    assert len(shared._copies) <= 2
+    assert not pickle.loads(pickle.dumps(shared))._copies
 
 
 def test_batches_larger_than_the_limit_are_drawn_in_parts(folder, generator):

@@ -67,6 +67,14 @@ def test_a_picture_of_a_batch_equals_the_same_picture_drawn_alone(
     assert largest_difference(batch, np.stack(alone)) <= 2
 
 
+def test_threads_do_not_disturb_one_another(folders, monkeypatch):
+    monkeypatch.setattr("rldf_gym.threads._USER_CHOSE_THREADS", False)
+    # Its pipeline sets the lengths of three tokenizers again and again.
+    generator = tiny(folders["sd3"], guidance_scale=4.0, negative_prompt="snow")
+    batches = [generator([DOG, CAR, DOG], [3, 4, 5]) for _ in range(20)]
+    assert all(np.array_equal(batch, batches[0]) for batch in batches)
+
+
 @pytest.mark.parametrize("negative_prompt", [None, "", "snow"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_images_are_those_of_the_pipeline_called_directly(folders, architecture, negative_prompt):

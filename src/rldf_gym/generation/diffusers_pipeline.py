@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import functools
+import itertools
 import logging
 import time
 import warnings
@@ -72,10 +73,11 @@ class DiffusersGenerator:
         self._fitting: int | None = None
         self._limit = BatchLimit()
         self._warned = False
+        self._copies: list[Any] = []
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state without the loaded pipeline: a copy loads and compiles its own."""
-        return state_without(self, "_pipeline") | {"warm_up_seconds": {}}
+        return state_without(self, "_pipeline") | {"warm_up_seconds": {}, "_copies": []}
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -182,30 +184,41 @@ class DiffusersGenerator:
             missing = self.batch_size - n
             prompts, seeds = prompts + prompts[:1] * missing, seeds + seeds[:1] * missing
             network = None
-        with self._measured(len(prompts)):
-            parts = compute(
-                network, len(prompts), lambda p: self._part(prompts[p], seeds[p]), _SHARE
-            )
+        size = len(prompts)
+
+        def work(part: slice) -> tuple[NDArray[np.uint8], list[str]]:
+            if part == slice(0, size):
+                return self._part(self._pipeline, prompts, seeds)
+            try:
+                pipeline = self._copies.pop()
+            except IndexError:
+                pipeline = _copy(self._pipeline)
+            try:
+                return self._part(pipeline, prompts[part], seeds[part])
+            finally:
+                self._copies.append(pipeline)
+
+        with self._measured(size):
+            parts = compute(network, size, work, _SHARE)
         pictures = np.concatenate([images for images, _ in parts])
         return pictures[:n], [reason for _, faults in parts for reason in faults][:n]
 
-    def _part(self, prompts: list[str], seeds: list[int]) -> tuple[NDArray[np.uint8], list[str]]:
+    def _part(
+        self, pipeline: Any, prompts: list[str], seeds: list[int]
+    ) -> tuple[NDArray[np.uint8], list[str]]:
         """Return what `_batch` does, for what is computed at once."""
         import torch
 
-        output = self._call_pipeline(prompts, seeds)
+        output = self._call_pipeline(pipeline, prompts, seeds)
         pictures = output.images.float()
         rejected = getattr(output, "nsfw_content_detected", None) or [False] * len(prompts)
         faults = _faults(pictures, rejected, self.preset.dtype)
         levels = pictures.nan_to_num().mul(255).round().to(torch.uint8)
         return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy(), faults
 
-    def _call_pipeline(self, prompts: list[str], seeds: list[int]) -> Any:
+    def _call_pipeline(self, pipeline: Any, prompts: list[str], seeds: list[int]) -> Any:
         import torch
 
-        # Threads share the networks; what a call remembers is its own.
-        pipeline = copy.copy(self._pipeline)
-        pipeline.scheduler = copy.deepcopy(self._pipeline.scheduler)
         try:
             return pipeline(
                 **text_inputs(pipeline, self.preset, prompts),
@@ -265,6 +278,18 @@ class DiffusersGenerator:
             pipeline.enable_attention_slicing()
         optimize(pipeline, self.preset.compile)
         return pipeline
+
+
+def _copy(pipeline: Any) -> Any:
+    """Return a pipeline for another thread: its tokenizers and schedulers serve one at a time.
+
+    Only the weights are shared.
+    """
+    import torch
+
+    parts = [each for each in pipeline.components.values() if isinstance(each, torch.nn.Module)]
+    weights = [w for each in parts for w in itertools.chain(each.parameters(), each.buffers())]
+    return copy.deepcopy(pipeline, {id(weight): weight for weight in weights})
 
 
 def _call_settings(preset: GeneratorPreset) -> dict[str, Any]:

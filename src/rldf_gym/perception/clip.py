@@ -71,11 +71,12 @@ class OpenClip(PictureModel):
     def embed_texts(self, prompts: Sequence[str]) -> NDArray[np.float32]:
         """Unit embeddings float32 `[n, d]` of prompts `[n]`."""
         model, tokenizer, device = self._loaded
+        # Not in threads: a tokenizer serves one at a time.
+        tokens = tokenizer(list(prompts)) if prompts else ()
 
         def embed(part: slice) -> NDArray[np.float32]:
-            tokens = tokenizer(list(prompts[part])).to(device)
             embeddings: NDArray[np.float32] = (
-                model.encode_text(tokens, normalize=True).cpu().numpy()
+                model.encode_text(tokens[part].to(device), normalize=True).cpu().numpy()
             )
             return embeddings
 
