@@ -2,7 +2,9 @@
 
 The world is the grammar "embedded" with the words that the embedded models know. The pictures are
 renders that no model was trained on (``benchmarks/targets/embedded``), with the prompt that each
-was made from; those that the world can describe are used. `suggest_grammar` gets the picture alone.
+was made from; those that the world can describe are used. Pictures whose style leaves nothing of a
+thing or a person are not among them (``tools/embedded_world/targets.py``). `suggest_grammar` gets
+the picture alone.
 
 The first targets are then searched for as ``rldf search`` does, in the whole world and in the
 suggested grammar. The cost is the number of distinct images seen until the search ends.
@@ -112,7 +114,8 @@ def report(results: Results) -> Report:
         "# A grammar made from the picture",
         "",
         f"World: the grammar `embedded`, {settings['world_states']:,} states with the words that"
-        f" the models know. {len(rows)} renders that no model was trained on.",
+        f" the models know. {len(rows)} renders that no model was trained on, each with something"
+        " to see of every thing and person that it has.",
         "",
         "| | measured | bar | |",
         "|---|---:|---:|---|",

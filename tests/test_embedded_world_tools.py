@@ -7,6 +7,7 @@ import torch
 from rldf_gym.grammar import load_grammar
 from tests.plain_renders import labels_of, plain_corpus, plain_cutouts
 from tools.embedded_world import corpus as corpora
+from tools.embedded_world import targets
 from tools.embedded_world.atmosphere import TIMES_OF_DAY, WEATHERS
 from tools.embedded_world.augmentations import APPEARANCE, warp
 from tools.embedded_world.backgrounds import SCENES, SIDE
@@ -122,6 +123,29 @@ def test_a_larger_size_makes_larger_figures(renderer):
         return int(boxes[0, 4] - boxes[0, 2])
 
     assert height(0.8) < height(1.0) < height(1.2)
+
+
+def test_a_figure_that_is_left_out_changes_nothing_elsewhere(renderer):
+    description = Description("park", "dog", things=1, people=1)
+    pictures = [renderer.render(np.random.default_rng(2), description, out) for out in (None, 0)]
+    (picture, boxes), (without, same_boxes) = pictures
+    np.testing.assert_array_equal(boxes, same_boxes)
+    _, left, top, right, bottom = boxes[0]
+    changed = (picture != without).any(axis=2)
+    assert changed[top:bottom, left:right].any()
+    changed[top:bottom, left:right] = False
+    assert not changed.any()
+
+
+def test_a_target_whose_style_leaves_nothing_of_a_figure_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(targets, "_RENDERED", 8)
+    monkeypatch.setattr(targets, "_PHOTOS", 0)
+    monkeypatch.setitem(STYLES, "sketch", lambda pictures, rng: torch.ones_like(pictures))
+    targets.render_targets(plain_cutouts(), tmp_path)
+    prompts = (tmp_path / "prompts.csv").read_text()
+    assert "a painting of" in prompts
+    assert "a sketch of" not in prompts
+    assert len(list(tmp_path.glob("*.webp"))) == 8
 
 
 def test_missing_cutouts_name_their_debian_package(tmp_path):

@@ -200,6 +200,13 @@ def test_an_unset_batch_size_begins_small(folder):
     assert tiny(folder, batch_size=None).batch_size == 8
 
 
+def test_a_large_model_on_a_cpu_generates_one_image_at_a_time(folder, monkeypatch):
+    monkeypatch.setattr(threads, "_SMALL_NETWORK", 0)
+    large = tiny(folder, batch_size=None)
+    large([DOG], [0])
+    assert large.batch_size == 1
+
+
 def test_attention_slicing_draws_the_same_picture(folder, generator):
     sliced = tiny(folder, attention_slicing=True)([DOG], [0])
     assert largest_difference(sliced, generator([DOG], [0])) <= 2

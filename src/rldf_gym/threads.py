@@ -88,7 +88,7 @@ def compute(
     """
     import torch
 
-    if _USER_CHOSE_THREADS or not _is_small(network):
+    if _USER_CHOSE_THREADS or not is_small(network):
         with torch.inference_mode():
             return [work(slice(i, min(i + at_most, size))) for i in range(0, size, at_most)]
 
@@ -141,7 +141,8 @@ def _number_of_threads() -> int:
         return _threads_before if _n_alone else torch.get_num_threads()
 
 
-def _is_small(network: "torch.nn.Module | None") -> bool:
+def is_small(network: "torch.nn.Module | None") -> bool:
+    """Return whether a network is on a CPU, and so small that threads do not help in a layer."""
     if network is None:
         return False
     weights = list(network.parameters())

@@ -125,9 +125,14 @@ class Renderer:
         self._cutouts = cutouts
 
     def render(
-        self, rng: np.random.Generator, description: Description
+        self, rng: np.random.Generator, description: Description, left_out: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Render one picture.
+
+        Args:
+            rng: decides everything that the description leaves open.
+            description: what the picture shows.
+            left_out: number of a figure that is not drawn; everything else stays as it is.
 
         Returns:
             uint8 [SIDE, SIDE, 3] and int16 [n, 5] rows of class, left, top, right, bottom (pixels).
@@ -136,8 +141,9 @@ class Renderer:
         if description.scene != "kitchen" and description.weather != "foggy":
             light_sky(image, rng, description.time_of_day, horizon)
         figures = self._place(rng, description)
-        for figure in sorted(figures, key=lambda figure: figure.box[3]):
-            image.paste(figure.image, figure.corner, figure.image)
+        for number in sorted(range(len(figures)), key=lambda number: figures[number].box[3]):
+            if number != left_out:
+                image.paste(figures[number].image, figures[number].corner, figures[number].image)
         pixels = apply_light(np.asarray(image, np.float32), rng, description.time_of_day)
         pixels = apply_weather(pixels, rng, description.weather, description.time_of_day)
         boxes = np.array([(f.kind, *f.box) for f in figures], np.int16).reshape(-1, 5)

@@ -5,7 +5,9 @@ values of all axes, every state once. Those of the grammar "embedded" are render
 corpora have no pictures with all of its axes.
 """
 
+import copy
 import csv
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +26,9 @@ DESCRIBED = 10
 _SEED = 4
 _RENDERED, _RENDERED_SEED = 300, 6
 _PHOTOS = 0.5
+_SEEN_CHANGE, _SEEN_SHARE = 0.1, 0.02
+"""A figure is seen if, without it, a picture differs by this share of its range in this share of
+the figure's box."""
 _WEBP_QUALITY = 90
 
 
@@ -87,28 +92,21 @@ def choose_targets(corpus: Corpus, name: str, kept: list[int], total: int) -> li
 def render_targets(cutouts: Cutouts, folder: Path) -> None:
     """Render pictures of random states of the grammar "embedded".
 
-    Half of them are photos, the others in any style. Writes ``folder/NUMBER.webp`` and
-    ``folder/prompts.csv``, which says what each shows.
+    Half of them are photos, the others in any style. A picture whose style leaves nothing of one of
+    its things or people is not used: its prompt would say what nobody can see. Writes
+    ``folder/NUMBER.webp`` and ``folder/prompts.csv``, which says what each shows.
     """
     grammar, renderer = load_grammar("embedded"), Renderer(cutouts)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for number in range(_RENDERED):
+    rows: list[tuple[str, str]] = []
+    for number in itertools.count():
+        if len(rows) == _RENDERED:
+            break
         rng = np.random.default_rng([_RENDERED_SEED, number])
         words = _random_words(grammar, rng)
-        loose, many = bool(rng.integers(2)), int(rng.integers(2, 5))
-        count = {"no": 0, "one": 1, "many": many}
-        description = Description(
-            words["scene"],
-            words["noun"],
-            count[words["frequency"]],
-            count[words["density"]],
-            weather=words["weather"],
-            time_of_day=words["time_of_day"],
-            tidy=not loose,
-            size=float(rng.uniform(0.75, 1.3)) if loose else 1.0,
-        )
-        picture = _in_style(renderer.render(rng, description)[0], words["style"], rng)
+        picture = _picture(renderer, _described(words, rng), words["style"], rng)
+        if picture is None:
+            continue
         name = f"{number:03}.webp"
         Image.fromarray(picture).save(folder / name, method=6, quality=_WEBP_QUALITY)
         state = [grammar.axis(axis).values.index(word) for axis, word in words.items()]
@@ -126,6 +124,40 @@ def _random_words(grammar: Grammar, rng: np.random.Generator) -> dict[str, str]:
     if rng.uniform() < _PHOTOS:
         words["style"] = "photo"
     return words
+
+
+def _described(words: dict[str, str], rng: np.random.Generator) -> Description:
+    loose, many = bool(rng.integers(2)), int(rng.integers(2, 5))
+    count = {"no": 0, "one": 1, "many": many}
+    return Description(
+        words["scene"],
+        words["noun"],
+        count[words["frequency"]],
+        count[words["density"]],
+        weather=words["weather"],
+        time_of_day=words["time_of_day"],
+        tidy=not loose,
+        size=float(rng.uniform(0.75, 1.3)) if loose else 1.0,
+    )
+
+
+def _picture(
+    renderer: Renderer, described: Description, style: str, rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return a picture in which every figure can be seen, or None."""
+
+    def render(left_out: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        own = copy.deepcopy(rng)
+        pixels, boxes = renderer.render(own, described, left_out)
+        return _in_style(pixels, style, own), boxes
+
+    picture, boxes = render()
+    least = _SEEN_CHANGE * max(1, np.subtract(*np.percentile(picture, (99, 1))))
+    for number, (_, left, top, right, bottom) in enumerate(boxes.tolist()):
+        change = np.abs(picture.astype(int) - render(number)[0]).max(axis=2)
+        if (change[top:bottom, left:right] >= least).mean() < _SEEN_SHARE:
+            return None
+    return picture
 
 
 def _in_style(picture: np.ndarray, style: str, rng: np.random.Generator) -> np.ndarray:

@@ -22,7 +22,7 @@ from rldf_gym.generation.protocols import FailedImagesError, GenerationError
 from rldf_gym.generation.text_inputs import text_inputs, truncated_text
 from rldf_gym.generation.vocabulary import read_known_words, validate_words
 from rldf_gym.model_loading import open_device, state_without, suppress_logs, validate_device_name
-from rldf_gym.threads import check_not_forked, compute
+from rldf_gym.threads import check_not_forked, compute, is_small
 
 if TYPE_CHECKING:
     import torch
@@ -109,7 +109,8 @@ class DiffusersGenerator:
     def batch_size(self) -> int:
         """Number of images generated at once.
 
-        Unless the preset says, a few at first; on a GPU, from then on what its memory holds.
+        Unless the preset says, a few at first; from then on what the memory of a GPU holds, or on a
+        CPU one of a large model: more at once are hardly faster, and cannot be stopped between.
         """
         return self._limit.apply(self.preset.batch_size or self._fitting or _FIRST_BATCH)
 
@@ -277,6 +278,8 @@ class DiffusersGenerator:
         if self.preset.attention_slicing:
             pipeline.enable_attention_slicing()
         optimize(pipeline, self.preset.compile)
+        if device.type == "cpu" and not is_small(denoiser(pipeline)):
+            self._fitting = 1
         return pipeline
 
 
