@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import numpy as np
 
 from benchmarks.results import Case, Report, Results, measure
-from benchmarks.throughput.timing import ratio
+from benchmarks.timing import ratio
 from rldf_gym.generation import make_generator
 from rldf_gym.grammar import load_grammar
 from rldf_gym.threads import available_processors

@@ -32,7 +32,7 @@ from benchmarks.synthetic_world import (
     synthetic_grammar,
     tabular_perception,
 )
-from benchmarks.throughput.timing import ratio
+from benchmarks.timing import ratio
 from rldf_gym.atomic_file import write_atomically
 from rldf_gym.grammar import load_grammar
 from rldf_gym.perception import Perception

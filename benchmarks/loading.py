@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.results import Report, Results, measure
-from benchmarks.throughput.timing import ratio
+from benchmarks.timing import ratio
 from rldf_gym.grammar import load_grammar
 
 GRAMMARS = ("base", "imagenet", "world")

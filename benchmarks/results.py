@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 _PACKAGES = ("rldf-gym", "gymnasium", "numpy")
-_SHARED = ("dynamic_programming.py", "stored_world.py", "synthetic_world.py")
+_SHARED = ("dynamic_programming.py", "stored_world.py", "synthetic_world.py", "timing.py")
 """Modules of more than one benchmark that decide what is measured."""
 
 

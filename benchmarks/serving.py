@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from benchmarks.results import Case, Report, Results, measure
-from benchmarks.throughput.timing import ratio
+from benchmarks.timing import ratio
 from rldf_gym.generation import Generator, make_generator
 from rldf_gym.grammar import load_grammar
 

@@ -21,7 +21,7 @@ BAR_CPU, BAR_GPU = 1.2, 3.0
 
 def run(quick: bool) -> Results:
     """Measure the embedded model on the CPU, and the large ones where there is a GPU."""
-    repeats = 2 if quick else 5
+    repeats = 1 if quick else 5
     cases: list[Case] = [
         {"device": "cpu", "form": form, "repeat": repeat}
         for repeat in range(repeats)

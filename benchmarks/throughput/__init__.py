@@ -26,7 +26,7 @@ SECTIONS: Mapping[str, ModuleType] = {
 
 def run(quick: bool) -> Results:
     """Measure section after section."""
-    rounds = 3 if quick else 21
+    rounds = 1 if quick else 21
     cases = [case for section in dict.fromkeys(SECTIONS.values()) for case in section.cases(quick)]
 
     def measure_case(case: Case) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import torch
 
 import rldf_gym
 from benchmarks.results import Case
-from benchmarks.throughput.timing import Seconds, Work, in_turn, ratio
+from benchmarks.timing import Seconds, Work, in_turn, ratio
 from rldf_gym.atlas import Atlas
 from rldf_gym.batching import batch_size
 from rldf_gym.evaluator import StateEvaluator

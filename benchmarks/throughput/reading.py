@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results import Case
 from benchmarks.stored_world import TARGETS
-from benchmarks.throughput.timing import Seconds, in_turn, ratio
+from benchmarks.timing import Seconds, in_turn, ratio
 from rldf_gym.factory import make_evaluator
 from rldf_gym.goal import load_picture
 from rldf_gym.grammar import load_grammar

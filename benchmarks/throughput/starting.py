@@ -40,7 +40,7 @@ PROGRAMS = {
 
 def cases(quick: bool) -> list[Case]:
     """Every program, in turn, round after round."""
-    rounds = 2 if quick else 11
+    rounds = 1 if quick else 11
     return [
         {"section": "start", "round": number, "program": name}
         for number in range(rounds)

@@ -13,7 +13,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 from benchmarks.results import Case
 from benchmarks.stored_world import stored_env
-from benchmarks.throughput.timing import Seconds, Work, in_turn, microseconds, ratio
+from benchmarks.timing import Seconds, Work, in_turn, microseconds, ratio
 from rldf_agents.protocols import SingleEnvironment, VectorEnvironment
 from rldf_gym.grammar import load_grammar
 from rldf_gym.store import default_path

@@ -11,7 +11,7 @@ from tqdm import trange
 
 from benchmarks.results import Case
 from benchmarks.stored_world import stored_env
-from benchmarks.throughput.timing import Seconds, Work, in_turn, microseconds, ratio
+from benchmarks.timing import Seconds, Work, in_turn, microseconds, ratio
 from rldf_gym.evaluator import StateEvaluator
 from rldf_gym.store import Store, image_key, maintenance
 from rldf_gym.store.schema import PICTURES
