@@ -40,17 +40,18 @@ def permute(places: NDArray[np.uint64], size: int, keys: NDArray[np.uint64]) -> 
     half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
     mask = np.uint64((1 << int(half)) - 1)
 
-    def scramble(values: NDArray[np.uint64], keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def scramble(values: NDArray[np.uint64], round_keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
         left, right = values >> half, values & mask
-        for number in range(_ROUNDS):
-            left, right = right, left ^ (mix(right ^ mix(keys + np.uint64(number))) & mask)
+        for each in round_keys:
+            left, right = right, left ^ (mix(right ^ each) & mask)
         scrambled: NDArray[np.uint64] = (left << half) | right
         return scrambled
 
     with np.errstate(over="ignore"):
-        found = scramble(places, keys)
+        round_keys = mix(keys + np.arange(_ROUNDS, dtype=np.uint64)[:, np.newaxis])
+        found = scramble(places, round_keys)
         while (outside := found >= size).any():
-            found[outside] = scramble(found[outside], keys[outside])
+            found[outside] = scramble(found[outside], round_keys[:, outside])
     return found
 
 
