@@ -60,6 +60,13 @@ def test_the_command_appears_beside_the_others(folder, monkeypatch, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 
+def test_modules_stay_short():
+    lengths = {
+        module.name: len(module.read_text().splitlines()) for module in (ROOT / "src").rglob("*.py")
+    }
+    assert {name: n for name, n in lengths.items() if n >= 350} == {}
+
+
 def test_the_citation_and_the_package_have_the_same_version():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == rldf_gym.__version__

@@ -253,10 +253,9 @@ class _Page:
             place = visitor.restore(request.query_params)
             return self._exploration(visitor, place, request)
         except (AgentError, RLDFError) as error:
+            message = view.message(f"This link cannot be restored: {error}")
             return {
-                self.problem: gr.update(
-                    value=view.message(f"This link cannot be restored: {error}"), visible=True
-                ),
+                self.problem: gr.update(value=message, visible=True),
                 self.explore: gr.update(visible=False),
             }
 

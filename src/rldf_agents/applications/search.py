@@ -85,11 +85,8 @@ class Search:
         self._checks: list[StateVisit] = []
         self._trials: list[StateVisit] = []
         self._beside: list[StateVisit] = []
-        self._attributes = None
-        if settings.vary:
-            self._attributes = Attributes(
-                self.evaluator, self.goal, settings.vary, settings.vary_in
-            )
+        vary, within = settings.vary, settings.vary_in
+        self._attributes = Attributes(self.evaluator, self.goal, vary, within) if vary else None
         self._learner = settings.make_learner(env)
 
     @property
