@@ -7,6 +7,6 @@ Each benchmark is one module of its name with two functions::
 
 and leaves ``benchmarks/results/NAME.json`` (machine, versions, date, settings, raw rows) with
 ``NAME.md``, ``NAME.csv`` and ``NAME.png`` made from it. It shows its progress, and an interrupted
-run resumes. ``--quick`` is a small form of under two minutes that shows that it runs;
+run resumes. ``--quick`` is a small form of a few minutes that shows that it runs;
 ``--report`` makes the report again from results that are there.
 """

@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "names", nargs="+", choices=[*BENCHMARKS, _ALL], metavar="NAME", help="see below, or all"
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--quick", action="store_true", help="a small form, under two minutes")
+    form.add_argument("--quick", action="store_true", help="a small form, a few minutes")
     form.add_argument(
         "--report", action="store_true", help="make the report again from the results there are"
     )

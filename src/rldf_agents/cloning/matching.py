@@ -165,7 +165,7 @@ def _verified(
     states = read.copy()
     states[:, axes] = labels
     states = np.unique(states, axis=0)[:_TRIES]
-    numbers = np.arange(_TRIES)
-    seeds = evaluator.generation_seed + numbers // len(states)
-    readings = evaluator.readings(states[numbers % len(states)], seeds.tolist())
+    # Python's numbers: the last seeds would overflow an int64.
+    seeds = [evaluator.generation_seed + number // len(states) for number in range(_TRIES)]
+    readings = evaluator.readings(states[np.arange(_TRIES) % len(states)], seeds)
     return float(np.mean([(reading.values[list(axes)] == labels).all() for reading in readings]))

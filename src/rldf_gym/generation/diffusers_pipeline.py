@@ -110,7 +110,7 @@ class DiffusersGenerator:
         """Number of images generated at once.
 
         Unless the preset says, a few at first; from then on what the memory of a GPU holds, or on a
-        CPU one of a large model: more at once are hardly faster, and cannot be stopped between.
+        CPU one of a large model: more at once are hardly faster, and a stop would wait for all.
         """
         return self._limit.apply(self.preset.batch_size or self._fitting or _FIRST_BATCH)
 

@@ -53,8 +53,8 @@ class GeneratorPreset:
             "reduce-overhead" (CUDA graphs) or "max-autotune"; None does not compile. Minutes of
             warm-up, then faster; worth it for thousands of images.
         attention_slicing: less memory for more time, by other kernels than PyTorch's fused ones.
-        batch_size: largest number of images generated at once, None for as many as memory allows;
-            the mathematics is the same.
+        batch_size: largest number of images generated at once; None for as many as memory allows,
+            or on a CPU one of a large model. The mathematics is the same.
         closed_vocabulary: whether the model understands only the whole words of its tokenizer.
         local_files_only: never download, as under the environment variable HF_HUB_OFFLINE.
         allow_pickle_weights: accept weights that are no safetensors. Unpickling runs whatever
